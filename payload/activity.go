@@ -1,0 +1,58 @@
+package payload
+
+// Limits of what Dynamics stores, in UTF-16 code units, and of what people may write.
+const (
+	MaxSubject     = 200
+	MaxDescription = 2000
+	MaxNotes       = 250
+	MaxPostURL     = 200  // of the column; a longer URL is kept in the additional parameters
+	MaxProfileLink = 100  // of the column; a longer link is kept in the additional parameters
+	MaxPostID      = 160  // of the column; a longer id is left out of it
+	MaxAdditional  = 8192 // of AdditionalParameters as JSON text
+)
+
+// SocialActivity is what a linked post becomes in Dynamics 365, in the spelling of Microsoft's sample payload
+// ("Create a record from a post in Social Engagement", 2018-01-31).
+type SocialActivity struct {
+	PostMessageType int                  `json:"postmessagetype"` // 0 public, 1 private
+	Community       int                  `json:"community"`       // 1 Facebook, 2 Twitter, 0 other
+	SentimentValue  *int                 `json:"sentimentvalue"`  // 1, 0, -1, or null when unknown
+	PostURL         string               `json:"posturl,omitempty"`
+	Description     string               `json:"description,omitempty"`
+	Subject         string               `json:"subject,omitempty"`
+	PostedOn        string               `json:"postedon,omitempty"` // RFC 3339 with the offset of the post
+	Additional      AdditionalParameters `json:"activityadditionalparams"`
+
+	// PostID and Author travel in columns and records of their own, not in the document.
+	PostID string `json:"-"` // the post's external id, else its id; empty when over MaxPostID
+	Author Author `json:"-"` // whose social profile the activity belongs to; of a retweet the original author, when named
+}
+
+// AdditionalParameters are the inner object of the payload: flat, since record-creation rules cannot read nested values.
+type AdditionalParameters struct {
+	TargetEntityName          string     `json:"targetEntityName"` // always "socialactivity"
+	UserPreferredTargetEntity string     `json:"userPreferredTargetEntity"`
+	SocialHandle              string     `json:"socialHandle,omitempty"`
+	ProfileName               string     `json:"profileName,omitempty"`
+	ProfileLink               string     `json:"profilelink,omitempty"`
+	FullName                  string     `json:"fullName,omitempty"`
+	Community                 int        `json:"community"`
+	InfluenceScore            *Influence `json:"influencescore,omitempty"`
+	Notes                     string     `json:"notes,omitempty"`
+	RetweetedByDisplayName    string     `json:"retweetedBy_displayName,omitempty"`
+	RetweetedByExternalID     string     `json:"retweetedBy_externalId,omitempty"`
+	RetweetedByScreenName     string     `json:"retweetedBy_screenName,omitempty"`
+	IsRetweet                 bool       `json:"isRetweet"`
+	BacklinkPost              string     `json:"MSEbacklinkPost,omitempty"`
+	PostURL                   string     `json:"posturl,omitempty"` // only when too long for the posturl column
+}
+
+// Influence is a reach score that keeps a decimal in JSON ("41.0"), as the sample payload does.
+type Influence float64
+
+// Target says what a post is to become, and what the person or rule that linked it added.
+type Target struct {
+	Entity   string // logical name of the preferred record type
+	Notes    string // at most MaxNotes
+	Backlink string // URL of the post in our console
+}

@@ -1,0 +1,78 @@
+package payload
+
+import "time"
+
+// Kinds of post, as the event's postType spells them, lower case.
+const (
+	TypePost           = "post"
+	TypeReply          = "reply"
+	TypeShare          = "share"
+	TypePrivateMessage = "privatemessage"
+)
+
+// Post is one social post, decoded from an MSE event (JSON v2.1). A field the event does not carry is its zero value.
+type Post struct {
+	ID          string // post.id: unique among the ingestion's posts, trimmed and NFC-normalised, never empty
+	ExternalID  string // post.externalId: the post's id on its network
+	Type        string // post.postType, lower case: one of the Type constants, or what a newer event says
+	ContentType string // post.contentType as sent: POST, IMAGE, VIDEO, LINK
+	URL         string // post.uri
+	Title       string // post.title
+	Text        string // post.content.text
+	Language    string // post.language.code, lower case: ISO 639-1
+	Source      string // post.source.param, lower case: twitter, facebook, youtubevideos, blogs, board, ...
+
+	Sentiment      string  // post.sentiment.polarity, lower case: positive, neutral, negative, or empty
+	SentimentScore float64 // post.sentiment.value, -1 to 1
+	Score          *Score  // post.score; nil when no provider scored the post
+
+	PublishedAt time.Time // post.publicationDate, in the offset it was sent with
+	AcquiredAt  time.Time // post.acquisitionDate, likewise
+
+	Author     Author     // post.profile: for a share the one who shared
+	Location   Location   // post.postLocation
+	Topics     []string   // names of post.matchingSearchTopics
+	Tags       []string   // names of post.tags
+	Origin     string     // post.origin.name: the page or board it stood on
+	Length     int        // post.fullContentLength, in characters
+	Referenced *Reference // post.referencedPost: what a reply answers or a share repeats
+}
+
+// IsShare reports whether the post repeats somebody else's post, on any network.
+func (p *Post) IsShare() bool { return p.Type == TypeShare }
+
+// IsReply reports whether the post answers another post.
+func (p *Post) IsReply() bool { return p.Type == TypeReply }
+
+// IsPrivate reports whether the post is a private message.
+func (p *Post) IsPrivate() bool { return p.Type == TypePrivateMessage }
+
+// Score is what a provider said of the post or its author when it was published.
+type Score struct {
+	Reach     int     // score.normalScore, 1 (lowest) to 5
+	Influence float64 // score.providerScore, usually 0 to 99
+}
+
+// Author is a profile on a network. Every field may be empty: since 2018 Facebook hides most authors.
+type Author struct {
+	ID       string // what identifies the author on the network: externalId, else uri, else id, else the handle
+	Handle   string // profile.externalHandle, without a leading @
+	Name     string // profile.name: the name that MSE shows, often "Display Name @handle"
+	FullName string // profile.displayName
+	Link     string // the author's page; only Facebook and Twitter have one that can be built
+	Location Location
+}
+
+// Location is where a post or its author is, as the network says.
+type Location struct {
+	Country string // countryRegion
+	Region  string // adminDistrict
+	City    string // locality
+}
+
+// Reference is the post that another one answers or repeats.
+type Reference struct {
+	ID         string
+	ExternalID string
+	Author     Author
+}
