@@ -1,0 +1,87 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrOutboxFull says that an instance's outbox takes no more links until some are delivered.
+var ErrOutboxFull = errors.New("the outbox is full")
+
+// codeStreamFull is what JetStream answers when a stream refuses an entry for its limits (errors.json: 10077).
+const codeStreamFull jetstream.ErrorCode = 10077
+
+// Outbox is the queue of links that wait for one instance. Entries leave it by their ack only: it has no age and no
+// delivery limit, and refuses new entries when full.
+type Outbox struct {
+	bus      *Bus
+	instance string
+	stream   jetstream.Stream
+	consumer jetstream.Consumer
+}
+
+// Outbox declares the outbox of an instance, whose name is a subject token.
+func (b *Bus) Outbox(ctx context.Context, instance string) (*Outbox, error) {
+	name := b.name("OUTBOX_" + instance)
+	if err := b.declareStream(ctx, jetstream.StreamConfig{
+		Name:        name,
+		Description: "Links that wait to be delivered to " + instance + ".",
+		Subjects:    []string{b.outboxSubject(instance)},
+		Retention:   jetstream.WorkQueuePolicy,
+		Discard:     jetstream.DiscardNew,
+		MaxMsgs:     b.opts.OutboxEntries,
+		AllowDirect: true,
+	}); err != nil {
+		return nil, err
+	}
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look for stream %s: %w", name, unreachable(err))
+	}
+	consumer, err := stream.CreateOrUpdateConsumer(ctx, jetstream.ConsumerConfig{
+		Durable:       delivererName,
+		Description:   "Delivers links; all workers share it.",
+		AckPolicy:     jetstream.AckExplicitPolicy,
+		AckWait:       deliverWait,
+		MaxDeliver:    -1,
+		MaxAckPending: deliverPending,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("declare consumer %s of stream %s: %w", delivererName, name, unreachable(err))
+	}
+	return &Outbox{bus: b, instance: instance, stream: stream, consumer: consumer}, nil
+}
+
+// Consumer hands out the entries.
+func (o *Outbox) Consumer() jetstream.Consumer { return o.consumer }
+
+// Waiting counts the links that are not delivered yet, those under way included.
+func (o *Outbox) Waiting(ctx context.Context) (uint64, error) {
+	info, err := o.stream.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("look into the outbox of %s: %w", o.instance, unreachable(err))
+	}
+	return info.State.Msgs, nil
+}
+
+// Enqueue puts an entry into the instance's outbox; id lets JetStream drop a repetition within minutes, which saves a
+// delivery and guarantees nothing. The error is ErrOutboxFull when the outbox is at its limit.
+func (b *Bus) Enqueue(ctx context.Context, instance, id string, header nats.Header, data []byte) error {
+	msg := &nats.Msg{Subject: b.outboxSubject(instance), Header: header, Data: data}
+	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id))
+	var api *jetstream.APIError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &api) && api.ErrorCode == codeStreamFull:
+		return fmt.Errorf("enqueue link %s for %s: %w", id, instance, ErrOutboxFull)
+	default:
+		return fmt.Errorf("enqueue link %s for %s: %w", id, instance, err)
+	}
+}
+
+func (b *Bus) outboxSubject(instance string) string { return b.subject("outbox." + instance) }
