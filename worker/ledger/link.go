@@ -1,0 +1,109 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State is where a link is in its life.
+type State string
+
+// The states of a link; package documentation shows how they follow each other.
+const (
+	Queued  State = "queued"
+	Linked  State = "linked"
+	Dead    State = "dead"
+	Removed State = "removed"
+	Broken  State = "broken"
+)
+
+// Link ties a post to a social activity, and to the record that Dynamics made of it.
+type Link struct {
+	ID         string `json:"id"` // the GUID of the social activity
+	Generation int    `json:"generation"`
+	State      State  `json:"state"`
+
+	Instance string `json:"instance"`
+	Entity   string `json:"entity"`
+	Rule     string `json:"rule,omitempty"`    // empty for a manual link
+	Catalog  string `json:"catalog,omitempty"` // id of the catalog revision under which it was decided
+	Notes    string `json:"notes,omitempty"`   // gone once the link is removed
+
+	Organization string `json:"organization,omitempty"` // id of the organization that it was delivered to
+	RecordEntity string `json:"record_entity,omitempty"`
+	RecordID     string `json:"record_id,omitempty"` // the target record, once one was seen
+
+	Attempts  int    `json:"attempts,omitempty"`   // deliveries that failed for a reason of this link
+	LastError string `json:"last_error,omitempty"` // of the newest failed attempt, without post text
+
+	PlannedAt time.Time `json:"planned_at"`
+	SettledAt time.Time `json:"settled_at,omitzero"` // when it was linked or found dead
+	Steps     []Step    `json:"steps"`               // who did what when, oldest first
+}
+
+// Step is one change of a link's state.
+type Step struct {
+	State  State     `json:"state"`
+	At     time.Time `json:"at"`
+	By     string    `json:"by"`               // a person's name, or "rule NAME", or "postlink"
+	Reason string    `json:"reason,omitempty"` // for people, without post text
+}
+
+// Active reports whether the link occupies its post: a post with an active link cannot be linked again.
+func (l *Link) Active() bool { return l.State == Queued || l.State == Linked }
+
+// Reason is why the link is in its state, or empty.
+func (l *Link) Reason() string {
+	if len(l.Steps) == 0 {
+		return ""
+	}
+	return l.Steps[len(l.Steps)-1].Reason
+}
+
+// ErrTransition says that a link cannot go from its state to the one asked for.
+var ErrTransition = errors.New("not possible in the link's present state")
+
+// follows is the state diagram, as a table.
+var follows = map[State][]State{
+	Queued: {Linked, Dead},
+	Linked: {Removed, Broken},
+}
+
+func (l *Link) move(step Step) error {
+	for _, s := range follows[l.State] {
+		if s != step.State {
+			continue
+		}
+		l.State = step.State
+		l.Steps = append(l.Steps, step)
+		switch step.State {
+		case Linked, Dead:
+			l.SettledAt = step.At
+		case Removed:
+			l.Notes = ""
+		}
+		return nil
+	}
+	return fmt.Errorf("link %s is %s and cannot become %s: %w", l.ID, l.State, step.State, ErrTransition)
+}
+
+// Entry is all that the ledger knows of one post.
+type Entry struct {
+	Post     Key    `json:"post"`
+	Sequence uint64 `json:"sequence"` // of the post in the posts stream
+	Links    []Link `json:"links"`    // one for each generation, the current one last; never empty
+
+	revision uint64
+}
+
+// Current is the newest link of the post.
+func (e *Entry) Current() *Link { return &e.Links[len(e.Links)-1] }
+
+// clone copies the entry so that a change to the copy leaves the original as it is.
+func (e Entry) clone() Entry {
+	e.Links = append([]Link(nil), e.Links...)
+	last := e.Current()
+	last.Steps = append([]Step(nil), last.Steps...)
+	return e
+}
