@@ -1,5 +1,12 @@
 package payload
 
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+)
+
 // Limits of what Dynamics stores, in UTF-16 code units, and of what people may write.
 const (
 	MaxSubject     = 200
@@ -7,6 +14,8 @@ const (
 	MaxNotes       = 250
 	MaxPostURL     = 200  // of the column; a longer URL is kept in the additional parameters
 	MaxProfileLink = 100  // of the column; a longer link is kept in the additional parameters
+	MaxProfileName = 100  // of socialHandle, profileName and retweetedBy_screenName, which are cut
+	MaxFullName    = 160  // of fullName and retweetedBy_displayName, which are cut
 	MaxPostID      = 160  // of the column; a longer id is left out of it
 	MaxAdditional  = 8192 // of AdditionalParameters as JSON text
 )
@@ -47,8 +56,33 @@ type AdditionalParameters struct {
 	PostURL                   string     `json:"posturl,omitempty"` // only when too long for the posturl column
 }
 
+// Text is the JSON text that goes into the activityadditionalparams column: flat, in the sample's order, with <, > and & as
+// they are.
+func (a AdditionalParameters) Text() string {
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(a); err != nil {
+		panic(err) // strings, numbers and booleans always have a JSON form
+	}
+	return string(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
+}
+
 // Influence is a reach score that keeps a decimal in JSON ("41.0"), as the sample payload does.
 type Influence float64
+
+// MarshalJSON writes the score with at least one decimal, and null when it is no finite number.
+func (i Influence) MarshalJSON() ([]byte, error) {
+	f := float64(i)
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return []byte("null"), nil
+	}
+	text := strconv.AppendFloat(nil, f, 'f', -1, 64)
+	if !bytes.ContainsRune(text, '.') {
+		text = append(text, ".0"...)
+	}
+	return text, nil
+}
 
 // Target says what a post is to become, and what the person or rule that linked it added.
 type Target struct {

@@ -49,18 +49,25 @@ func (p *Post) IsPrivate() bool { return p.Type == TypePrivateMessage }
 
 // Score is what a provider said of the post or its author when it was published.
 type Score struct {
-	Reach     int     // score.normalScore, 1 (lowest) to 5
+	Reach     int     // score.normalScore, 1 (lowest) to 5; 0 when not given
 	Influence float64 // score.providerScore, usually 0 to 99
+	Unrated   bool    // the event gives no providerScore: Influence is unknown, not 0
 }
 
 // Author is a profile on a network. Every field may be empty: since 2018 Facebook hides most authors.
 type Author struct {
-	ID       string // what identifies the author on the network: externalId, else uri, else id, else the handle
-	Handle   string // profile.externalHandle, without a leading @
-	Name     string // profile.name: the name that MSE shows, often "Display Name @handle"
-	FullName string // profile.displayName
-	Link     string // the author's page; only Facebook and Twitter have one that can be built
-	Location Location
+	ID         string // what identifies the author on the network: externalId, else uri, else id, else the handle
+	ExternalID string // profile.externalId
+	Handle     string // profile.externalHandle, without a leading @
+	Name       string // profile.name: the name that MSE shows, often "Display Name @handle"
+	FullName   string // profile.displayName
+	Link       string // the author's page; only Facebook and Twitter have one that can be built
+	Location   Location
+}
+
+// Known reports whether the network tells anything about who the author is.
+func (a Author) Known() bool {
+	return a.ID != "" || a.Handle != "" || a.Name != "" || a.FullName != ""
 }
 
 // Location is where a post or its author is, as the network says.
