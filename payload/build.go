@@ -15,7 +15,7 @@ type NotesError struct {
 }
 
 func (e *NotesError) Error() string {
-	return fmt.Sprintf("notes have %d characters, at most %d are possible: shorten them by %d", e.Length, MaxNotes, e.Length-MaxNotes)
+	return fmt.Sprintf("notes are %d characters long (an emoji counts as two), at most %d can be sent: shorten them by %d", e.Length, MaxNotes, e.Length-MaxNotes)
 }
 
 // EntityError says that a name cannot be that of a Dynamics record type.

@@ -83,13 +83,13 @@ func (r *reader) post() Post {
 		case "contentType":
 			p.ContentType = r.text()
 		case "uri":
-			p.URL = r.text()
+			p.URL = strings.TrimSpace(r.text())
 		case "title":
 			p.Title = r.text()
 		case "content":
 			p.Text = r.member("text")
 		case "language":
-			p.Language = strings.ToLower(r.member("code"))
+			p.Language = strings.ToLower(strings.TrimSpace(r.member("code")))
 		case "source":
 			p.Source = strings.ToLower(strings.TrimSpace(r.member("param")))
 		case "sentiment":
@@ -210,7 +210,7 @@ func (r *reader) names(inner string) (names []string) {
 				}
 			}
 		}
-		if name != "" {
+		if name = strings.TrimSpace(name); name != "" {
 			names = append(names, name)
 		}
 	}
@@ -257,9 +257,9 @@ func (r *reader) profile() (p profile) {
 		case "externalHandle":
 			p.Handle = strings.TrimPrefix(strings.TrimSpace(r.text()), "@")
 		case "name":
-			p.Name = r.text()
+			p.Name = strings.TrimSpace(r.text())
 		case "displayName":
-			p.FullName = r.text()
+			p.FullName = strings.TrimSpace(r.text())
 		case "profileLocation":
 			p.Location = r.location()
 		default:

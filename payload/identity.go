@@ -10,18 +10,20 @@ import (
 // space is the name space of every identity that postlink derives. Changing it would create every record anew.
 var space = uuid.MustParse("6f1f1d4e-3c39-5b0e-9a52-0d8a8f6f7a11")
 
-// ActivityID is the GUID of the social activity that a post becomes, and so the id of its link. It depends on nothing but
-// its arguments: not on the rule, so that no change of rules between two deliveries can make a second record.
+// ActivityID is the GUID of the social activity that a post becomes, and so the id of its link. The network is Post.Source,
+// the post's id Post.ID; the same id on two networks is two posts. It depends on nothing but its arguments: not on the rule,
+// so that no change of rules between two deliveries can make a second record.
 func ActivityID(instance, network, postID string, generation int) uuid.UUID {
 	return derive("activity", instance, network, postID, strconv.Itoa(generation))
 }
 
-// ContactID is the GUID of the contact that we create for an author whom the instance does not know.
+// ContactID is the GUID of the contact that we create for an author whom the instance does not know. The network is
+// Post.Source, the author's id Author.ID.
 func ContactID(instance, network, authorID string) uuid.UUID {
 	return derive("contact", instance, network, authorID)
 }
 
-// ProfileID is the GUID of the social profile that we create for an author whom the instance does not know.
+// ProfileID is the GUID of the social profile that we create for the same author.
 func ProfileID(instance, network, authorID string) uuid.UUID {
 	return derive("profile", instance, network, authorID)
 }
