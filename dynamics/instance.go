@@ -3,7 +3,7 @@ package dynamics
 // Instance is one Dynamics 365 organization that posts are linked to.
 type Instance struct {
 	Name     string   `json:"name"`               // lower case letters, digits and dashes; part of every record's identity
-	URL      string   `json:"url"`                // https://contoso.crm.dynamics.com, without a path
+	URL      string   `json:"url"`                // https://contoso.crm.dynamics.com; with a path only where organizations share a host
 	Default  bool     `json:"default,omitempty"`  // preselected for manual links
 	Disabled bool     `json:"disabled,omitempty"` // accepts no new links and is sent nothing
 	Auth     Auth     `json:"auth"`

@@ -1,0 +1,134 @@
+package dynamics
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/uuid"
+
+	"postlink/payload"
+)
+
+// Activity is a social activity to create.
+type Activity struct {
+	ID      uuid.UUID // payload.ActivityID of the link: repeating a create under it makes no second record
+	Network string    // the post's source, part of its author's identity
+	payload.SocialActivity
+}
+
+// Created says what Create has made, or found.
+type Created struct {
+	ID      uuid.UUID
+	Existed bool // the activity was there already, from an earlier attempt
+	// Profile is the author's social profile; uuid.Nil when the post names no author.
+	Profile uuid.UUID
+	// Customer is the contact, or account, of the profile; uuid.Nil when it has none.
+	Customer uuid.UUID
+	// Ambiguous reports that the instance has more than one profile for the author; the oldest active one is used.
+	Ambiguous bool
+}
+
+// Create makes the social activity, after its author's contact and social profile where the instance has none. Every record
+// is created under a GUID of ours and never overwritten, so that Create can be repeated after any failure, and by two workers
+// at once. The regarding record stays empty: the instance's own rules set it.
+//
+// A known author costs one request, a new one four. An author's records that have been deleted since are made anew.
+func (c *Client) Create(ctx context.Context, a Activity) (Created, error) {
+	made := Created{ID: a.ID}
+	row := newActivity(a)
+	if a.Author.ID == "" {
+		existed, err := c.create(ctx, "social activity", "socialactivities", a.ID, row)
+		made.Existed = existed
+		return made, err
+	}
+	key := authorKey{network: a.Network, id: a.Author.ID, community: a.Community}
+	look := func() (author, error) { return c.author(ctx, a) }
+	for attempt := 0; ; attempt++ {
+		found, remembered, err := c.authors.find(ctx, key, look)
+		if err != nil {
+			return made, err
+		}
+		row.bindAuthor(found)
+		existed, err := c.create(ctx, "social activity", "socialactivities", a.ID, row)
+		if refused, ok := errors.AsType[*Error](err); ok && refused.Gone() {
+			c.authors.forget(key, found)
+			if remembered && attempt == 0 {
+				continue
+			}
+		}
+		if err != nil {
+			return made, err
+		}
+		made.Existed = existed
+		made.Profile, made.Customer, made.Ambiguous = found.profile, found.customer, found.ambiguous
+		return made, nil
+	}
+}
+
+// create makes a record under id unless it exists.
+func (c *Client) create(ctx context.Context, what, set string, id uuid.UUID, row any) (existed bool, err error) {
+	err = c.do(ctx, request{
+		op:         fmt.Sprintf("create %s %s", what, id),
+		method:     http.MethodPatch,
+		path:       fmt.Sprintf("%s(%s)", set, id),
+		body:       row,
+		createOnly: true,
+	}, nil)
+	if refused, ok := errors.AsType[*Error](err); ok && refused.exists() {
+		return true, nil
+	}
+	return false, err
+}
+
+// activityRow is a social activity in Dynamics' wire form.
+type activityRow struct {
+	Subject        string `json:"subject,omitempty"`
+	Description    string `json:"description,omitempty"`
+	Community      int    `json:"community"`
+	MessageType    int    `json:"postmessagetype"`
+	Outgoing       bool   `json:"directioncode"`
+	SentimentValue *int   `json:"sentimentvalue"`
+	PostURL        string `json:"posturl,omitempty"`
+	PostID         string `json:"postid,omitempty"`
+	PostedOn       string `json:"postedon,omitempty"`
+	Additional     string `json:"activityadditionalparams"` // JSON text
+	Profile        string `json:"postfromprofileid@odata.bind,omitempty"`
+	Contact        string `json:"postauthor_contact@odata.bind,omitempty"`
+	Account        string `json:"postauthor_account@odata.bind,omitempty"`
+}
+
+func newActivity(a Activity) activityRow {
+	row := activityRow{
+		Subject:        a.Subject,
+		Description:    a.Description,
+		Community:      a.Community,
+		MessageType:    a.PostMessageType,
+		SentimentValue: a.SentimentValue,
+		PostedOn:       a.PostedOn,
+		Additional:     a.Additional.Text(),
+	}
+	// What a column cannot hold is refused, not cut, by Dynamics. The additional parameters keep the URL.
+	if payload.Units(a.PostURL) <= payload.MaxPostURL {
+		row.PostURL = a.PostURL
+	}
+	if payload.Units(a.PostID) <= payload.MaxPostID {
+		row.PostID = a.PostID
+	}
+	return row
+}
+
+func (r *activityRow) bindAuthor(a author) {
+	r.Profile, r.Contact, r.Account = bind("socialprofiles", a.profile), "", ""
+	switch {
+	case a.customer == uuid.Nil:
+	case a.account:
+		r.Account = bind("accounts", a.customer)
+	default:
+		r.Contact = bind("contacts", a.customer)
+	}
+}
+
+// bind is the reference to a record in a request's body.
+func bind(set string, id uuid.UUID) string { return fmt.Sprintf("/%s(%s)", set, id) }
