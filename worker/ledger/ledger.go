@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"postlink/worker/bus"
@@ -37,7 +38,7 @@ func New(b *bus.Bus, now func() time.Time) *Ledger {
 
 // Decision is what a rule or a person decided about a post.
 type Decision struct {
-	ID       string // the GUID of the social activity to make, which depends on the generation
+	ID       uuid.UUID // of the social activity to make; it depends on the generation
 	Instance string
 	Entity   string
 	Rule     string

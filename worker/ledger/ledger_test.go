@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
@@ -35,13 +36,15 @@ func open(t *testing.T) *ledger.Ledger {
 	return ledger.New(b, func() time.Time { return clock })
 }
 
-func decision(id string) ledger.Decision {
-	return ledger.Decision{ID: id, Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1", Notes: "call back", By: "rule cancelled"}
+func id(n byte) uuid.UUID { return uuid.UUID{15: n} }
+
+func decision(n byte) ledger.Decision {
+	return ledger.Decision{ID: id(n), Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1", Notes: "call back", By: "rule cancelled"}
 }
 
 func plan(t *testing.T, l *ledger.Ledger, post ledger.Key) ledger.Entry {
 	t.Helper()
-	e, created, err := l.Plan(t.Context(), post, 7, decision("id-1"))
+	e, created, err := l.Plan(t.Context(), post, 7, decision(1))
 	if err != nil || !created {
 		t.Fatalf("plan %s: created %v, error %v", post, created, err)
 	}
@@ -54,7 +57,7 @@ func TestTheFirstDecisionAboutAPostStands(t *testing.T) {
 	post := ledger.Key{Network: "twitter", PostID: "1 2:3.*>"}
 	first := plan(t, l, post)
 
-	other := decision("id-1")
+	other := decision(1)
 	other.Entity, other.Rule, other.Catalog = "lead", "praise", "c2"
 	again, created, err := l.Plan(t.Context(), post, 9, other)
 	if err != nil || created {
@@ -68,7 +71,7 @@ func TestTheFirstDecisionAboutAPostStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []ledger.Link{{
-		ID: "id-1", Generation: 1, State: ledger.Queued, Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1",
+		ID: id(1), Generation: 1, State: ledger.Queued, Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1",
 		Notes: "call back", PlannedAt: clock, Steps: []ledger.Step{{State: ledger.Queued, At: clock, By: "rule cancelled"}},
 	}}
 	if diff := cmp.Diff(want, found.Links); diff != "" {
@@ -139,28 +142,28 @@ func TestRemovingALinkDeletesItsNotesAndKeepsATombstone(t *testing.T) {
 	l := open(t)
 	post := ledger.Key{Network: "twitter", PostID: "1"}
 	e := plan(t, l, post)
-	e, err := l.Settle(t.Context(), e, ledger.Linked, "postlink", "", func(link *ledger.Link) { link.Organization = "org" })
+	e, err := l.Settle(t.Context(), e, ledger.Linked, "postlink", "", func(link *ledger.Link) { link.Organization = id(9) })
 	if err != nil {
 		t.Fatal(err)
 	}
 	if e, err = l.Settle(t.Context(), e, ledger.Removed, "ann", "wrong record", nil); err != nil {
 		t.Fatal(err)
 	}
-	again, created, err := l.Plan(t.Context(), post, 7, decision("id-1"))
+	again, created, err := l.Plan(t.Context(), post, 7, decision(1))
 	if err != nil || created {
 		t.Fatalf("a replay planned the removed link again: created %v, error %v", created, err)
 	}
 	link := again.Current()
-	if link.State != ledger.Removed || link.Notes != "" || link.Organization != "org" || link.Reason() != "wrong record" {
+	if link.State != ledger.Removed || link.Notes != "" || link.Organization != id(9) || link.Reason() != "wrong record" {
 		t.Errorf("tombstone %+v", link)
 	}
-	if e, err = l.Relink(t.Context(), e, decision("id-2")); err != nil {
+	if e, err = l.Relink(t.Context(), e, decision(2)); err != nil {
 		t.Fatal(err)
 	}
-	if got := e.Current(); got.Generation != 2 || got.State != ledger.Queued || got.ID != "id-2" || len(e.Links) != 2 {
+	if got := e.Current(); got.Generation != 2 || got.State != ledger.Queued || got.ID != id(2) || len(e.Links) != 2 {
 		t.Errorf("link after relinking: %+v", got)
 	}
-	if _, err := l.Relink(t.Context(), e, decision("id-3")); !errors.Is(err, ledger.ErrActive) {
+	if _, err := l.Relink(t.Context(), e, decision(3)); !errors.Is(err, ledger.ErrActive) {
 		t.Errorf("relinking an active link: %v", err)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // State is where a link is in its life.
@@ -20,9 +22,9 @@ const (
 
 // Link ties a post to a social activity, and to the record that Dynamics made of it.
 type Link struct {
-	ID         string `json:"id"` // the GUID of the social activity
-	Generation int    `json:"generation"`
-	State      State  `json:"state"`
+	ID         uuid.UUID `json:"id"` // the GUID of the social activity
+	Generation int       `json:"generation"`
+	State      State     `json:"state"`
 
 	Instance string `json:"instance"`
 	Entity   string `json:"entity"`
@@ -30,9 +32,9 @@ type Link struct {
 	Catalog  string `json:"catalog,omitempty"` // id of the catalog revision under which it was decided
 	Notes    string `json:"notes,omitempty"`   // gone once the link is removed
 
-	Organization string `json:"organization,omitempty"` // id of the organization that it was delivered to
-	RecordEntity string `json:"record_entity,omitempty"`
-	RecordID     string `json:"record_id,omitempty"` // the target record, once one was seen
+	Organization uuid.UUID `json:"organization,omitzero"` // id of the organization that it was delivered to
+	RecordEntity string    `json:"record_entity,omitempty"`
+	RecordID     uuid.UUID `json:"record_id,omitzero"` // the target record, once one was seen
 
 	Attempts  int    `json:"attempts,omitempty"`   // deliveries that failed for a reason of this link
 	LastError string `json:"last_error,omitempty"` // of the newest failed attempt, without post text
