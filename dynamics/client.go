@@ -107,6 +107,11 @@ func New(opts Options) (*Client, error) {
 // CloseIdleConnections closes the connections that no request uses, as before the client is given up.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
+// RecordURL is where people open a record of the instance in their browser.
+func (c *Client) RecordURL(entity string, id uuid.UUID) string {
+	return c.opts.Instance.RecordURL(entity, id)
+}
+
 // newTransport is Go's default one with shorter patience, room for many requests to one host, and small headers.
 func newTransport() *http.Transport {
 	return &http.Transport{
@@ -311,7 +316,7 @@ func read(contentType string, body []byte, tooLarge bool, out any) error {
 // refusal reads the body of an error. A page is a gateway's word where the status can be one; it is none of Dynamics' where
 // the status speaks of a resource, since Dynamics always says which.
 func (e *Error) refusal(contentType string, body []byte) {
-	if e.describe(body) || !isPage(contentType, body) {
+	if e.describe(body); e.described || !isPage(contentType, body) {
 		return
 	}
 	switch e.Status {

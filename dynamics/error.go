@@ -54,6 +54,8 @@ type Error struct {
 	RetryAfterSent bool
 	RequestID      string // the answer's id in Dynamics' traces, else the one that we sent
 	Err            error  // ErrLogin, ErrNotDynamics or ErrTooLarge; nil for Dynamics' own answers
+
+	described bool // the body is an error in one of Dynamics' shapes
 }
 
 func (e *Error) Error() string {
@@ -87,9 +89,8 @@ func (e *Error) exists() bool {
 	return e.Err == nil && e.Status == http.StatusPreconditionFailed && (e.Code == CodeDuplicateRecord || e.Code == "")
 }
 
-// describe fills in code and message from an error's body, in either of the two shapes that Dynamics uses. It reports
-// whether the body has one of them.
-func (e *Error) describe(body []byte) bool {
+// describe fills in code and message from an error's body, if it has one of the two shapes that Dynamics uses.
+func (e *Error) describe(body []byte) {
 	var answer struct {
 		Error *struct {
 			Code    json.RawMessage `json:"code"`
@@ -100,8 +101,9 @@ func (e *Error) describe(body []byte) bool {
 		ErrorCode        json.RawMessage `json:"ErrorCode"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
-		return false
+		return
 	}
+	e.described = true
 	switch {
 	case answer.Error != nil:
 		e.Code, e.Message = code(answer.Error.Code), excerpt(answer.Error.Message)
@@ -111,9 +113,8 @@ func (e *Error) describe(body []byte) bool {
 			e.Message = excerpt(answer.ExceptionMessage)
 		}
 	default:
-		return false
+		e.described = false
 	}
-	return true
 }
 
 // code brings an error code, sent as hexadecimal text or as a signed or unsigned decimal, to one spelling.

@@ -1,5 +1,12 @@
 package dynamics
 
+import (
+	"net/url"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
 // Instance is one Dynamics 365 organization that posts are linked to.
 type Instance struct {
 	Name     string   `json:"name"`               // lower case letters, digits and dashes; part of every record's identity
@@ -18,6 +25,11 @@ func (i *Instance) Entity(name string) (Entity, bool) {
 		}
 	}
 	return Entity{}, false
+}
+
+// RecordURL is where people open a record of the instance in their browser.
+func (i *Instance) RecordURL(entity string, id uuid.UUID) string {
+	return strings.TrimRight(i.URL, "/") + "/main.aspx?etn=" + url.QueryEscape(entity) + "&pagetype=entityrecord&id=%7B" + id.String() + "%7D"
 }
 
 // Entity is a record type configured for an instance, with the fields that record details show, in order.
