@@ -24,14 +24,14 @@ func (e *DecodeError) Error() string { return e.Field + ": " + e.Reason }
 
 // DecodePost reads one post: an MSE event {"metadata": ..., "post": {...}}, or the object under "post" alone.
 //
-// It is strict about what it reads and deaf to the rest. Fields that are not part of Post are only checked to be JSON; names
-// are compared exactly, in the case of MSE's documentation. A missing field, and a null, is the zero value. When a name
-// comes twice in one object, the last one counts. Ids may be strings or whole numbers. Dates need an offset; an empty one is missing, as is
-// midnight of the year 1 in UTC, which programs write for "none". Characters that Dynamics refuses (NUL and other controls) are
-// dropped from texts, and an error in ids. A byte order mark before the document is ignored.
+// It is strict about what it reads and deaf to the rest: fields that are not part of Post are only checked to be JSON. Names
+// are compared exactly, in the case of MSE's documentation; when one comes twice in an object, the last counts. A missing field,
+// and a null, is the zero value. Ids may be strings or whole numbers. Dates need an offset; a blank one is missing, as is
+// midnight of the year 1 in UTC, which programs write for "none". Characters that Dynamics refuses (NUL and other controls)
+// are dropped from texts and are an error in ids. A byte order mark before the document is ignored.
 //
-// Every error is a *DecodeError. It is one when the document is empty, truncated, not UTF-8, or followed by another; nested
-// 64 levels deep; has a value of the wrong kind in a field that we read; or has no id, or one of over MaxID bytes.
+// Every error is a *DecodeError: for a document that is empty, truncated, not UTF-8, followed by another, or nested 64 levels
+// deep; for a value of the wrong kind in a field of Post; for an id that is missing, blank, or over MaxID bytes.
 func DecodePost(data []byte) (*Post, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	if len(bytes.TrimSpace(data)) == 0 {
