@@ -1,0 +1,236 @@
+package sandbox
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// FaultKind is one way in which a request can go wrong.
+type FaultKind string
+
+// The kinds of fault. Unless said otherwise the request is refused before it has any effect.
+const (
+	FaultThrottleRequests    FaultKind = "throttle_requests"    // 429 0x80072322: too many requests
+	FaultThrottleTime        FaultKind = "throttle_time"        // 429 0x80072321: too much execution time
+	FaultThrottleConcurrency FaultKind = "throttle_concurrency" // 429 0x80072326: too many at once
+	FaultStatus              FaultKind = "status"               // Status (500 when zero) with Code and Message as Dynamics' error document
+	FaultGateway             FaultKind = "gateway"              // Status (502 when zero) with an HTML page
+	FaultUnavailable         FaultKind = "unavailable"          // 503 with an empty body, and Retry-After when set
+	FaultForbidden           FaultKind = "forbidden"            // 403 0x80040220: a privilege is missing
+	FaultUnauthorized        FaultKind = "unauthorized"         // 401, whatever the token
+	FaultHTML                FaultKind = "html"                 // 200 with a page, as a captive proxy answers
+	FaultLogin               FaultKind = "login"                // 302 to a login page
+	FaultDuplicateDetection  FaultKind = "duplicate_detection"  // Status (500 when zero) with 0x80040333
+	FaultDeadBind            FaultKind = "dead_bind"            // 404 0x80040217: the bound contact is gone
+	FaultDrop                FaultKind = "drop"                 // the request takes effect, then the connection closes without an answer
+	FaultDropBefore          FaultKind = "drop_before"          // the connection closes without any effect
+	FaultRace                FaultKind = "race"                 // the request takes effect, but the answer is 412 0x80040237, as for the loser of a race
+	FaultSlow                FaultKind = "slow"                 // the request takes effect, the answer comes after Delay
+)
+
+// Fault makes requests fail. The first fault that matches a request is used.
+type Fault struct {
+	ID          int       `json:"id"` // given by AddFault
+	Kind        FaultKind `json:"kind"`
+	Method      string    `json:"method,omitempty"`      // any when empty
+	Path        string    `json:"path,omitempty"`        // regular expression over the path below /api/data/v9.2/; any when empty
+	Skip        int       `json:"skip,omitempty"`        // matching requests that pass before the first that fails
+	Times       int       `json:"times,omitempty"`       // requests that fail, after which the fault is gone; no end when zero
+	Probability float64   `json:"probability,omitempty"` // that a matching request fails, 0 to 1; always when zero
+
+	RetryAfter     int           `json:"retry_after,omitempty"`      // seconds; no header when zero
+	RetryAfterDate bool          `json:"retry_after_date,omitempty"` // as an HTTP date
+	Status         int           `json:"status,omitempty"`
+	Code           string        `json:"code,omitempty"`
+	Message        string        `json:"message,omitempty"`
+	Delay          time.Duration `json:"delay,omitempty"` // nanoseconds, before the answer, with any kind
+}
+
+var kindsOfFault = []FaultKind{FaultThrottleRequests, FaultThrottleTime, FaultThrottleConcurrency, FaultStatus, FaultGateway, FaultUnavailable,
+	FaultForbidden, FaultUnauthorized, FaultHTML, FaultLogin, FaultDuplicateDetection, FaultDeadBind, FaultDrop, FaultDropBefore, FaultRace, FaultSlow}
+
+// faults are the faults in force.
+type faults struct {
+	mu     sync.Mutex
+	list   []*armed
+	lastID int
+	random *rand.Rand
+	seed   uint64
+	now    func() time.Time
+}
+
+type armed struct {
+	Fault
+	path    *regexp.Regexp
+	skipped int
+	failed  int
+}
+
+func newFaults(seed uint64, now func() time.Time) *faults {
+	f := &faults{seed: seed, now: now}
+	f.clear()
+	return f
+}
+
+// clear removes all faults and starts the chances anew.
+func (f *faults) clear() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.list, f.lastID = nil, 0
+	f.random = rand.New(newRandom(f.seed))
+}
+
+// AddFault puts a fault in force and returns its id.
+func (s *Sandbox) AddFault(fault Fault) (int, error) {
+	if !slices.Contains(kindsOfFault, fault.Kind) {
+		return 0, fmt.Errorf("add fault: there is no kind %q; there are %v", fault.Kind, kindsOfFault)
+	}
+	if fault.Probability < 0 || fault.Probability > 1 {
+		return 0, fmt.Errorf("add fault: the probability %v is not between 0 and 1", fault.Probability)
+	}
+	if fault.Skip < 0 || fault.Times < 0 || fault.Delay < 0 || fault.RetryAfter < 0 {
+		return 0, fmt.Errorf("add fault: skip, times, delay and retry_after cannot be negative")
+	}
+	if fault.Status != 0 && (fault.Status < 200 || fault.Status > 599) {
+		return 0, fmt.Errorf("add fault: %d is not a final HTTP status", fault.Status)
+	}
+	path, err := regexp.Compile(fault.Path)
+	if err != nil {
+		return 0, fmt.Errorf("add fault: path: %w", err)
+	}
+	f := s.faults
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lastID++
+	fault.ID = f.lastID
+	f.list = append(f.list, &armed{Fault: fault, path: path})
+	return fault.ID, nil
+}
+
+// Faults returns the faults in force.
+func (s *Sandbox) Faults() []Fault {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	list := []Fault{}
+	for _, a := range s.faults.list {
+		list = append(list, a.Fault)
+	}
+	return list
+}
+
+// ClearFaults removes all faults.
+func (s *Sandbox) ClearFaults() { s.faults.clear() }
+
+// next returns the fault that a request meets, if any.
+func (f *faults) next(method, path string) (Fault, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i, a := range f.list {
+		if a.Method != "" && a.Method != method || !a.path.MatchString(path) {
+			continue
+		}
+		if a.skipped < a.Skip {
+			a.skipped++
+			continue
+		}
+		if a.Probability > 0 && f.random.Float64() >= a.Probability {
+			continue
+		}
+		a.failed++
+		if a.Times > 0 && a.failed >= a.Times {
+			f.list = slices.Delete(f.list, i, i+1)
+		}
+		return a.Fault, true
+	}
+	return Fault{}, false
+}
+
+// apply answers a request through the fault that it meets; run is what would happen without.
+func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
+	fault, ok := f.next(c.r.Method, c.path)
+	if !ok {
+		return run()
+	}
+	c.fault, c.wait = fault.Kind, fault.Delay
+	switch fault.Kind {
+	case FaultSlow:
+		return run()
+	case FaultDrop, FaultDropBefore:
+		c.drop = true
+		if fault.Kind == FaultDropBefore {
+			return answer{}, refuse(0, "", "dropped")
+		}
+		return run()
+	case FaultRace:
+		if a, err := run(); err != nil {
+			return a, err
+		}
+		return answer{}, duplicate()
+	}
+	e := fault.refusal(c)
+	if fault.RetryAfter > 0 {
+		after := strconv.Itoa(fault.RetryAfter)
+		if fault.RetryAfterDate {
+			after = f.now().Add(time.Duration(fault.RetryAfter) * time.Second).UTC().Format(http.TimeFormat)
+		}
+		if e.header == nil {
+			e.header = http.Header{}
+		}
+		e.header.Set("Retry-After", after)
+	}
+	return answer{}, e
+}
+
+const page = "<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>%s</h1></body></html>\n"
+
+func (f Fault) refusal(c *call) *refusal {
+	status := func(usual int) int {
+		if f.Status != 0 {
+			return f.Status
+		}
+		return usual
+	}
+	html := func(status int, title string) *refusal {
+		e := refuse(status, "", "%s", title)
+		e.body = fmt.Appendf(nil, page, status, title)
+		e.header = http.Header{"Content-Type": {"text/html; charset=utf-8"}}
+		return e
+	}
+	switch f.Kind {
+	case FaultThrottleRequests:
+		return refuse(http.StatusTooManyRequests, "0x80072322", "Number of requests exceeded the limit of 6000 over time window of 300 seconds.")
+	case FaultThrottleTime:
+		return refuse(http.StatusTooManyRequests, "0x80072321", "Combined execution time of incoming requests exceeded limit of 1,200,000  milliseconds over "+
+			"time window of 300 seconds. Decrease number of concurrent requests or reduce the duration of requests and try again later.")
+	case FaultThrottleConcurrency:
+		return refuse(http.StatusTooManyRequests, "0x80072326", "Number of concurrent requests exceeded the limit of 52.")
+	case FaultGateway:
+		code := status(http.StatusBadGateway)
+		return html(code, http.StatusText(code))
+	case FaultHTML:
+		return html(http.StatusOK, "Please accept the terms of use")
+	case FaultLogin:
+		e := html(http.StatusFound, "Object moved")
+		e.header.Set("Location", c.base+"/common/oauth2/authorize?response_type=code")
+		return e
+	case FaultUnavailable:
+		e := refuse(http.StatusServiceUnavailable, "", "")
+		e.body = []byte{}
+		return e
+	case FaultForbidden:
+		return refuse(http.StatusForbidden, "0x80040220", "Principal user is missing prvCreateActivity privilege.")
+	case FaultUnauthorized:
+		return unauthorized(c.base)
+	case FaultDuplicateDetection:
+		return refuse(status(http.StatusInternalServerError), "0x80040333", "A record was not created or updated because a duplicate of the current record already exists.")
+	case FaultDeadBind:
+		return refuse(http.StatusNotFound, codeMissing, "contact With Id = %s Does Not Exist", derive("dead", c.path))
+	}
+	return refuse(status(http.StatusInternalServerError), f.Code, "%s", f.Message)
+}

@@ -1,0 +1,5 @@
+package sandbox
+
+func (s *Sandbox) function(c *call, segment, rest string) (answer, error) {
+	return answer{}, noSegment(segment)
+}

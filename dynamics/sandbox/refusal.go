@@ -1,0 +1,92 @@
+package sandbox
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// refusal is a request that the organization turns down, in the words of the Web API.
+type refusal struct {
+	status  int
+	code    string // 0x80040237; empty where the Web API leaves it empty
+	message string
+	header  http.Header
+	body    []byte // instead of the usual error document
+}
+
+func (e *refusal) Error() string { return fmt.Sprintf("%d %s %s", e.status, e.code, e.message) }
+
+func refuse(status int, code, format string, args ...any) *refusal {
+	return &refusal{status: status, code: code, message: fmt.Sprintf(format, args...)}
+}
+
+// answer renders the refusal as the Web API's error document.
+func (e *refusal) answer() answer {
+	a := answer{status: e.status, code: e.code, header: http.Header{}, body: e.body}
+	for name, list := range e.header {
+		a.header[name] = list
+	}
+	if a.body == nil {
+		b := append([]byte(nil), `{"error":{"code":`...)
+		b = appendText(b, e.code)
+		b = append(b, `,"message":`...)
+		b = appendText(b, e.message)
+		a.body = append(b, "}}"...)
+		a.header.Set("Content-Type", "application/json; odata.metadata=minimal")
+	}
+	return a
+}
+
+// The codes that more than one place answers with.
+const (
+	codeDuplicate = "0x80040237"
+	codeMissing   = "0x80040217"
+	codeStale     = "0x80060882"
+	codePayload   = "0x80048d19"
+	codeRequest   = "0x80060888"
+	codeArgument  = "0x80040203"
+	codeNoSocial  = "0x80060621"
+)
+
+const noSocial = "There's a problem communicating with the Microsoft Dynamics CRM Organization. The organization might be unavailable " +
+	"or the feature is set so that it can't receive social data. Try again later. If the problem persists, contact your Microsoft Dynamics CRM administrator."
+
+// badPayload refuses a body in the nested words of the Web API.
+func badPayload(t *table, format string, args ...any) *refusal {
+	return refuse(http.StatusBadRequest, codePayload, "Error identified in Payload provided by the user for Entity :'%s', For more information on this error "+
+		"please follow this help link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : Microsoft.OData.ODataException: %s",
+		t.set, fmt.Sprintf(format, args...))
+}
+
+func badRequest(format string, args ...any) *refusal {
+	return refuse(http.StatusBadRequest, codeRequest, format, args...)
+}
+
+func noSegment(segment string) *refusal {
+	return refuse(http.StatusNotFound, codeRequest, "Resource not found for the segment '%s'.", segment)
+}
+
+func missing(t *table, id fmt.Stringer) *refusal {
+	return refuse(http.StatusNotFound, codeMissing, "%s With Id = %s Does Not Exist", t.name, id)
+}
+
+func duplicate() *refusal {
+	return refuse(http.StatusPreconditionFailed, codeDuplicate, "A record with matching key values already exists.")
+}
+
+func stale() *refusal {
+	return refuse(http.StatusPreconditionFailed, codeStale, "The version of the existing record doesn't match the RowVersion property provided.")
+}
+
+// unsupported refuses what Dynamics can do and the sandbox does not: loudly, so that nobody mistakes silence for success.
+func unsupported(what string) *refusal {
+	return refuse(http.StatusNotImplemented, "", "The sandbox does not imitate %s. Leave it out of the request, or teach the sandbox.", what)
+}
+
+// wrongMethod is one of the places where the Web API answers in its older error shape.
+func wrongMethod(method string) *refusal {
+	e := refuse(http.StatusMethodNotAllowed, "", "The requested resource does not support http method '%s'.", method)
+	e.body = append(appendText([]byte(`{"Message":`), e.message), '}')
+	e.header = http.Header{"Content-Type": {"application/json; charset=utf-8"}}
+	return e
+}

@@ -1,0 +1,173 @@
+package sandbox
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// store holds the records of one organization. It checks nothing and is guarded by the Sandbox's mutex.
+type store struct {
+	schema  *schema
+	tables  []*rows
+	version int64 // of the latest write, in the whole organization
+}
+
+// rows are the records of one table in the order of their creation.
+type rows struct {
+	all  []row // a deleted row keeps its place, without data
+	live int
+	byID map[uuid.UUID]int32
+	// index finds rows by a text column, folded as comparisons fold it; positions ascend.
+	index map[*column]map[string][]int32
+}
+
+type row struct {
+	id      uuid.UUID
+	version int64
+	data    []byte // packed; replaced, never changed in place
+}
+
+func newStore(s *schema) *store {
+	st := &store{schema: s, version: 1_000_000}
+	for _, t := range s.tables {
+		r := &rows{byID: map[uuid.UUID]int32{}, index: map[*column]map[string][]int32{}}
+		for _, name := range t.indexed {
+			r.index[t.byName[name]] = map[string][]int32{}
+		}
+		st.tables = append(st.tables, r)
+	}
+	return st
+}
+
+func (st *store) rows(t *table) *rows { return st.tables[t.ordinal] }
+
+func (st *store) find(t *table, id uuid.UUID) (row, bool) {
+	r := st.rows(t)
+	at, ok := r.byID[id]
+	if !ok {
+		return row{}, false
+	}
+	return r.all[at], true
+}
+
+// load returns the columns of a record.
+func (st *store) load(t *table, id uuid.UUID) (values, bool) {
+	r, ok := st.find(t, id)
+	if !ok {
+		return nil, false
+	}
+	return st.values(t, r), true
+}
+
+func (st *store) values(t *table, r row) values {
+	v := st.schema.unpack(t, r.data)
+	v[t.byName["versionnumber"].ordinal] = r.version
+	return v
+}
+
+// insert adds a record whose id is free.
+func (st *store) insert(t *table, id uuid.UUID, v values) {
+	r := st.rows(t)
+	st.version++
+	at := int32(len(r.all))
+	r.all = append(r.all, row{id: id, version: st.version, data: t.pack(v)})
+	r.byID[id] = at
+	r.live++
+	for c, index := range r.index {
+		if s, ok := v[c.ordinal].(string); ok {
+			index[fold(s)] = append(index[fold(s)], at)
+		}
+	}
+}
+
+// replace writes an existing record anew.
+func (st *store) replace(t *table, id uuid.UUID, v values) {
+	r := st.rows(t)
+	at := r.byID[id]
+	st.unindex(t, at)
+	st.version++
+	r.all[at] = row{id: id, version: st.version, data: t.pack(v)}
+	for c, index := range r.index {
+		if s, ok := v[c.ordinal].(string); ok {
+			list := index[fold(s)]
+			i, _ := slices.BinarySearch(list, at)
+			index[fold(s)] = slices.Insert(list, i, at)
+		}
+	}
+}
+
+// remove deletes a record and what cascades: the activities of a profile go with it, other lookups to it become empty.
+func (st *store) remove(t *table, id uuid.UUID) bool {
+	r := st.rows(t)
+	at, ok := r.byID[id]
+	if !ok {
+		return false
+	}
+	st.unindex(t, at)
+	delete(r.byID, id)
+	r.all[at] = row{id: id}
+	r.live--
+	st.version++
+	st.release(t, id)
+	return true
+}
+
+func (st *store) release(gone *table, id uuid.UUID) {
+	for _, t := range st.schema.tables {
+		var lookups []*column
+		for i := range t.columns {
+			if t.columns[i].nav(gone.name) != "" {
+				lookups = append(lookups, &t.columns[i])
+			}
+		}
+		if len(lookups) == 0 {
+			continue
+		}
+		for _, other := range st.rows(t).all {
+			if other.data == nil {
+				continue
+			}
+			v := st.schema.unpack(t, other.data)
+			touched := false
+			for _, c := range lookups {
+				if ref, ok := v[c.ordinal].(reference); ok && ref.id == id && ref.table == gone {
+					v[c.ordinal], touched = nil, true
+				}
+			}
+			switch {
+			case touched && gone.name == "socialprofile" && t.activity():
+				st.remove(t, other.id)
+			case touched:
+				st.replace(t, other.id, v)
+			}
+		}
+	}
+}
+
+func (st *store) unindex(t *table, at int32) {
+	r := st.rows(t)
+	if len(r.index) == 0 {
+		return
+	}
+	v := st.schema.unpack(t, r.all[at].data)
+	for c, index := range r.index {
+		s, ok := v[c.ordinal].(string)
+		if !ok {
+			continue
+		}
+		list := index[fold(s)]
+		if i, found := slices.BinarySearch(list, at); found {
+			list = slices.Delete(list, i, i+1)
+		}
+		if len(list) == 0 {
+			delete(index, fold(s))
+		} else {
+			index[fold(s)] = list
+		}
+	}
+}
+
+// fold is how the organization compares text: without regard to case.
+func fold(s string) string { return strings.ToLower(s) }

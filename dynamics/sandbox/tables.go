@@ -1,0 +1,237 @@
+package sandbox
+
+// The standard tables, as far as postlink meets them. Lengths count UTF-16 code units.
+
+func standardTables() []*table {
+	return []*table{
+		socialActivity(), socialProfile(), contact(), account(), incident(), lead(), organization(), appModule(), systemUser(),
+	}
+}
+
+// newTable adds what every table has: the primary key first, then owner and time columns.
+func newTable(t table) *table {
+	key := column{name: t.id, label: t.label, kind: kindGUID, create: true, level: "SystemRequired"}
+	columns := append([]column{key}, t.columns...)
+	if !t.system {
+		columns = append(columns,
+			column{name: "ownerid", label: "Owner", kind: kindOwner, create: true, update: true, level: "SystemRequired",
+				targets: []target{{"systemuser", "ownerid"}}},
+			readOnly(column{name: "owninguser", label: "Owning User", kind: kindLookup, targets: []target{{"systemuser", "owninguser"}}}),
+			readOnly(column{name: "createdby", label: "Created By", kind: kindLookup, targets: []target{{"systemuser", "createdby"}}}),
+			readOnly(column{name: "createdon", label: "Created On", kind: kindDateTime}),
+			readOnly(column{name: "modifiedon", label: "Modified On", kind: kindDateTime}),
+		)
+	}
+	t.columns = append(columns, readOnly(column{name: "versionnumber", label: "Version Number", kind: kindBigInt}))
+	return &t
+}
+
+func socialActivity() *table {
+	columns := []column{
+		text("subject", "Title", 200),
+		memo("description", "Post Description", 2000),
+		once(pick("community", "Social Channel", nil, communities...)),
+		pick("postmessagetype", "Received As", nil, choice{value: 0, label: "Public Message"}, choice{value: 1, label: "Private Message"}),
+		flag("directioncode", "Direction", false, "Incoming", "Outgoing"),
+		once(double("sentimentvalue", "Sentiment Value", -1e11, 1e11)),
+		text("posturl", "Post URL", 200),
+		text("postid", "Post ID", 160),
+		text("threadid", "Thread ID", 160),
+		text("inresponseto", "In response to", 160),
+		text("posttoprofileid", "Posted To", 200),
+		date("postedon", "Posted On"),
+		memo("activityadditionalparams", "Additional Parameters", 8192),
+		once(memo("socialadditionalparams", "Social Additional Parameters", 8192)),
+		pick("prioritycode", "Priority", int64(1), choice{value: 0, label: "Low"}, choice{value: 1, label: "Normal"}, choice{value: 2, label: "High"}),
+		customer("postauthor", "Post Author"),
+		level(customer("postauthoraccount", "Account"), "ApplicationRequired"),
+		refer("postfromprofileid", "Social Profile", target{"socialprofile", "postfromprofileid"}),
+		refer("regardingobjectid", "Regarding",
+			target{"account", "regardingobjectid_account_socialactivity"},
+			target{"contact", "regardingobjectid_contact_socialactivity"},
+			target{"incident", "regardingobjectid_incident_socialactivity"},
+			target{"lead", "regardingobjectid_lead_socialactivity"}),
+		readOnly(column{name: "activitytypecode", label: "Activity Type", kind: kindEntityName, initial: "socialactivity"}),
+		states(choice{value: 0, label: "Open"}, choice{value: 1, label: "Completed"}, choice{value: 2, label: "Canceled"}),
+		statuses(4, choice{value: 4, label: "Open"}, choice{value: 1, label: "Completed", state: 1},
+			choice{value: 2, label: "Failed", state: 1}, choice{value: 3, label: "Processing", state: 1}, choice{value: 5, label: "Canceled", state: 2}),
+	}
+	return newTable(table{name: "socialactivity", set: "socialactivities", label: "Social Activity", plural: "Social Activities",
+		id: "activityid", title: "subject", indexed: []string{"postid"}, columns: columns})
+}
+
+func socialProfile() *table {
+	columns := []column{
+		text("profilename", "Social Profile", 100),
+		text("uniqueprofileid", "Social Profile ID", 100),
+		text("profilefullname", "Full Name", 160),
+		text("profilelink", "Profile Link", 100),
+		once(pick("community", "Social Channel", nil, communities...)),
+		double("influencescore", "Influence Score", 0, 1e9),
+		flag("blocked", "Blocked", false, "No", "Yes"),
+		customer("customerid", "Customer"),
+	}
+	return newTable(table{name: "socialprofile", set: "socialprofiles", label: "Social Profile", plural: "Social Profiles",
+		id: "socialprofileid", title: "profilename", indexed: []string{"uniqueprofileid"}, columns: append(columns, activeStates()...)})
+}
+
+func contact() *table {
+	columns := []column{
+		text("firstname", "First Name", 50),
+		level(text("lastname", "Last Name", 50), "ApplicationRequired"),
+		readOnly(text("fullname", "Full Name", 160)),
+		text("nickname", "Nickname", 100),
+		text("jobtitle", "Job Title", 100),
+		text("emailaddress1", "Email", 100),
+		text("telephone1", "Business Phone", 50),
+		text("websiteurl", "Website", 200),
+		memo("description", "Description", 2000),
+		{name: "parentcustomerid", label: "Company Name", kind: kindCustomer, create: true, update: true,
+			targets: []target{{"account", "parentcustomerid_account"}, {"contact", "parentcustomerid_contact"}}},
+	}
+	return newTable(table{name: "contact", set: "contacts", label: "Contact", plural: "Contacts",
+		id: "contactid", title: "fullname", columns: append(columns, activeStates()...)})
+}
+
+func account() *table {
+	columns := []column{
+		level(text("name", "Account Name", 160), "ApplicationRequired"),
+		text("accountnumber", "Account Number", 20),
+		text("telephone1", "Main Phone", 50),
+		text("websiteurl", "Website", 200),
+		memo("description", "Description", 2000),
+	}
+	return newTable(table{name: "account", set: "accounts", label: "Account", plural: "Accounts",
+		id: "accountid", title: "name", columns: append(columns, activeStates()...)})
+}
+
+func incident() *table {
+	columns := []column{
+		level(text("title", "Case Title", 200), "ApplicationRequired"),
+		once(text("ticketnumber", "Case Number", 100)),
+		memo("description", "Description", 2000),
+		pick("caseorigincode", "Origin", nil, choice{value: 1, label: "Phone"}, choice{value: 2, label: "Email"}, choice{value: 3, label: "Web"},
+			choice{value: 2483, label: "Facebook"}, choice{value: 3986, label: "Twitter"}),
+		pick("prioritycode", "Priority", int64(2), choice{value: 1, label: "High"}, choice{value: 2, label: "Normal"}, choice{value: 3, label: "Low"}),
+		level(customer("customerid", "Customer"), "ApplicationRequired"),
+		states(choice{value: 0, label: "Active"}, choice{value: 1, label: "Resolved"}, choice{value: 2, label: "Canceled"}),
+		statuses(1, choice{value: 1, label: "In Progress"}, choice{value: 2, label: "On Hold"}, choice{value: 3, label: "Waiting for Details"},
+			choice{value: 4, label: "Researching"}, choice{value: 5, label: "Problem Solved", state: 1}, choice{value: 6, label: "Canceled", state: 2}),
+	}
+	return newTable(table{name: "incident", set: "incidents", label: "Case", plural: "Cases", id: "incidentid", title: "title", columns: columns})
+}
+
+func lead() *table {
+	columns := []column{
+		level(text("subject", "Topic", 300), "ApplicationRequired"),
+		text("firstname", "First Name", 50),
+		level(text("lastname", "Last Name", 50), "ApplicationRequired"),
+		readOnly(text("fullname", "Name", 160)),
+		text("companyname", "Company Name", 100),
+		text("emailaddress1", "Email", 100),
+		memo("description", "Description", 2000),
+		refer("parentcontactid", "Parent Contact for lead", target{"contact", "parentcontactid"}),
+		states(choice{value: 0, label: "Open"}, choice{value: 1, label: "Qualified"}, choice{value: 2, label: "Disqualified"}),
+		statuses(1, choice{value: 1, label: "New"}, choice{value: 2, label: "Contacted"}, choice{value: 3, label: "Qualified", state: 1},
+			choice{value: 4, label: "Lost", state: 2}, choice{value: 5, label: "Cannot Contact", state: 2}),
+	}
+	return newTable(table{name: "lead", set: "leads", label: "Lead", plural: "Leads", id: "leadid", title: "fullname", columns: columns})
+}
+
+func organization() *table {
+	columns := []column{
+		readOnly(text("name", "Organization Name", 160)),
+		flag("disablesocialcare", "Is Social Care disabled", false, "No", "Yes"),
+		readOnly(flag("socialinsightsenabled", "Social Insights Enabled", false, "No", "Yes")),
+		readOnly(column{name: "languagecode", label: "Language", kind: kindInteger, min: 0, max: 1 << 31}),
+	}
+	return newTable(table{name: "organization", set: "organizations", label: "Organization", plural: "Organizations",
+		id: "organizationid", title: "name", system: true, columns: columns})
+}
+
+func appModule() *table {
+	columns := []column{
+		readOnly(text("uniquename", "Unique Name", 100)),
+		readOnly(text("name", "Name", 100)),
+	}
+	return newTable(table{name: "appmodule", set: "appmodules", label: "Model-driven App", plural: "Model-driven Apps",
+		id: "appmoduleid", title: "name", system: true, columns: columns})
+}
+
+func systemUser() *table {
+	columns := []column{
+		readOnly(text("fullname", "Full Name", 200)),
+		readOnly(flag("isdisabled", "Status", false, "Enabled", "Disabled")),
+	}
+	return newTable(table{name: "systemuser", set: "systemusers", label: "User", plural: "Users",
+		id: "systemuserid", title: "fullname", system: true, columns: columns})
+}
+
+// communities are those of every organization; apps of the customer engagement family add more.
+var communities = []choice{{value: 0, label: "Other"}, {value: 1, label: "Facebook"}, {value: 2, label: "Twitter"}}
+
+func text(name, label string, length int) column {
+	return column{name: name, label: label, kind: kindString, length: length, create: true, update: true}
+}
+
+func memo(name, label string, length int) column {
+	return column{name: name, label: label, kind: kindMemo, length: length, create: true, update: true}
+}
+
+func date(name, label string) column {
+	return column{name: name, label: label, kind: kindDateTime, create: true, update: true}
+}
+
+func double(name, label string, low, high float64) column {
+	return column{name: name, label: label, kind: kindDouble, min: low, max: high, create: true, update: true}
+}
+
+func flag(name, label string, initial bool, no, yes string) column {
+	return column{name: name, label: label, kind: kindBoolean, create: true, update: true, initial: initial,
+		choices: []choice{{value: 0, label: no}, {value: 1, label: yes}}}
+}
+
+func pick(name, label string, initial any, choices ...choice) column {
+	return column{name: name, label: label, kind: kindPicklist, create: true, update: true, initial: initial, choices: choices}
+}
+
+func refer(name, label string, targets ...target) column {
+	return column{name: name, label: label, kind: kindLookup, create: true, update: true, targets: targets}
+}
+
+func customer(name, label string) column {
+	return column{name: name, label: label, kind: kindCustomer, create: true, update: true,
+		targets: []target{{"account", name + "_account"}, {"contact", name + "_contact"}}}
+}
+
+// states is never valid for create: a record is born in its first state.
+func states(choices ...choice) column {
+	return column{name: "statecode", label: "Status", kind: kindState, update: true, initial: int64(0), choices: choices, level: "SystemRequired"}
+}
+
+func statuses(initial int64, choices ...choice) column {
+	return column{name: "statuscode", label: "Status Reason", kind: kindStatus, create: true, update: true, initial: initial, choices: choices}
+}
+
+func activeStates() []column {
+	return []column{
+		states(choice{value: 0, label: "Active"}, choice{value: 1, label: "Inactive"}),
+		statuses(1, choice{value: 1, label: "Active"}, choice{value: 2, label: "Inactive", state: 1}),
+	}
+}
+
+func readOnly(c column) column {
+	c.create, c.update = false, false
+	return c
+}
+
+// once makes a column that a create may set and nothing may change.
+func once(c column) column {
+	c.update = false
+	return c
+}
+
+func level(c column, required string) column {
+	c.level = required
+	return c
+}
