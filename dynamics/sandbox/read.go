@@ -40,7 +40,7 @@ func (s *Sandbox) one(c *call, t *table, id uuid.UUID) (answer, error) {
 	if !ok {
 		return answer{}, missing(t, id)
 	}
-	a := answer{status: http.StatusOK, table: t, id: id, header: http.Header{"Content-Type": {contentType}, "ETag": {etag(r.version)}}}
+	a := answer{status: http.StatusOK, table: t, id: id, header: http.Header{"Content-Type": {contentType}, "Etag": {etag(r.version)}}}
 	if applied := c.prefer.applied(); applied != "" {
 		a.header.Set("Preference-Applied", applied)
 	}

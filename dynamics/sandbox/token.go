@@ -23,6 +23,7 @@ func newIssuer(opts Options) *issuer { return &issuer{opts: opts, issued: map[st
 const (
 	tokenPath  = "/oauth2/v2.0/token"
 	configPath = "/v2.0/.well-known/openid-configuration"
+	maxForm    = 64 << 10 // bytes of a token request
 )
 
 func isTokenPath(path string) bool {
@@ -36,14 +37,14 @@ func isTokenPath(path string) bool {
 // serve answers /{tenant}/oauth2/v2.0/token and the document that leads to it.
 func (i *issuer) serve(w http.ResponseWriter, r *http.Request, base, path string) {
 	if tenant, ok := strings.CutSuffix(path, configPath); ok {
-		i.configuration(w, base+tenant)
+		writeConfiguration(w, base+tenant)
 		return
 	}
 	if r.Method != http.MethodPost {
 		tokenError(w, http.StatusMethodNotAllowed, "invalid_request", "AADSTS900561: The endpoint only accepts POST requests.")
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		tokenError(w, http.StatusBadRequest, "invalid_request", "AADSTS900144: The request body could not be read.")
 		return
@@ -63,7 +64,8 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request, base, path string
 	}
 }
 
-func (i *issuer) configuration(w http.ResponseWriter, tenant string) {
+// writeConfiguration answers where the tenant's endpoints are.
+func writeConfiguration(w http.ResponseWriter, tenant string) {
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer":                 tenant + "/v2.0",
 		"token_endpoint":         tenant + tokenPath,
