@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -82,47 +81,46 @@ func (b *Bus) Post(ctx context.Context, sequence uint64) (Stored, error) {
 	return Stored{Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject, Data: msg.Data}, nil
 }
 
-// Backlog counts the posts that are not settled: those never delivered and those under way.
+// Backlog counts the posts that are not settled: those never delivered and those under way. It is zero only if that is so.
 func (b *Bus) Backlog(ctx context.Context) (uint64, error) {
+	newest, err := b.newestPost(ctx)
+	if err != nil {
+		return 0, err
+	}
 	info, err := b.posts.Info(ctx)
 	if err != nil {
 		return 0, fmt.Errorf("look at the consumer of %s: %w", b.opts.Posts.Stream, unreachable(err))
 	}
-	return info.NumPending + uint64(max(info.NumAckPending, 0)), nil
+	waiting := info.NumPending
+	if newest > info.Delivered.Stream {
+		waiting = max(waiting, 1) // the server tells a consumer of new messages only after it has acknowledged them
+	}
+	return waiting + uint64(max(info.NumAckPending, 0)), nil
 }
 
-// PublishDead keeps a dead letter under dead.<subject>; id lets JetStream drop a repetition within minutes. A body too large to travel with its headers is cut; the header
-// DeadCut then holds its full length in bytes.
-func (b *Bus) PublishDead(ctx context.Context, subject, id string, header nats.Header, data []byte) error {
-	limit := int(b.nc.MaxPayload()) - headerRoom(header)
-	if len(data) > limit {
-		header.Set(DeadCut, fmt.Sprint(len(data)))
-		data = data[:max(limit, 0)]
+// newestPost is the sequence of the newest post, 0 when there is none.
+func (b *Bus) newestPost(ctx context.Context) (uint64, error) {
+	stream, err := b.js.Stream(ctx, b.opts.Posts.Stream)
+	if err != nil {
+		return 0, fmt.Errorf("look for stream %s: %w", b.opts.Posts.Stream, unreachable(err))
 	}
-	msg := &nats.Msg{Subject: b.subject("dead." + subject), Header: header, Data: data}
-	if _, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id)); err != nil {
-		return fmt.Errorf("keep a dead letter: %w", unreachable(err))
-	}
-	return nil
-}
-
-// DeadCut is the header of a dead letter whose body was cut to fit.
-const DeadCut = "Postlink-Cut-From"
-
-// headerRoom is what a header takes on the wire, with room for what clients and servers add.
-func headerRoom(h nats.Header) int {
-	n := 512
-	for k, vs := range h {
-		for _, v := range vs {
-			n += len(k) + len(v) + 4
+	var newest uint64
+	for _, subject := range b.opts.Posts.Subjects {
+		msg, err := stream.GetLastMsgForSubject(ctx, subject)
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			continue
 		}
+		if err != nil {
+			return 0, fmt.Errorf("look for the newest post under %s: %w", subject, unreachable(err))
+		}
+		newest = max(newest, msg.Sequence)
 	}
-	return n
+	return newest, nil
 }
 
-// PublishEvent tells the world, under events.<subject>, what happened.
-func (b *Bus) PublishEvent(ctx context.Context, subject string, data []byte) error {
-	if _, err := b.js.Publish(ctx, b.subject("events."+subject), data); err != nil {
+// PublishEvent tells the world, under events.<subject>, what happened; id lets JetStream drop a repetition within minutes.
+func (b *Bus) PublishEvent(ctx context.Context, subject, id string, data []byte) error {
+	if _, err := b.js.Publish(ctx, b.subject("events."+subject), data, jetstream.WithMsgID(id)); err != nil {
 		return fmt.Errorf("publish event %s: %w", subject, unreachable(err))
 	}
 	return nil
