@@ -194,11 +194,10 @@ func (c *Client) readSchema(ctx context.Context, entity string) (schema, error) 
 			LogicalName    string
 			DisplayName    label
 			AttributeType  string
-			AttributeOf    *string // the field whose name or type this one repeats, which the Web API gives as annotations
 			IsValidForRead bool
 		}
 	}
-	read.path = at + "/Attributes?$select=LogicalName,DisplayName,AttributeType,AttributeOf,IsValidForRead"
+	read.path = at + "/Attributes?$select=LogicalName,DisplayName,AttributeType,IsValidForRead"
 	if err := c.do(ctx, read, &attributes); err != nil {
 		return schema{}, noEntity(err)
 	}
@@ -207,7 +206,7 @@ func (c *Client) readSchema(ctx context.Context, entity string) (schema, error) 
 	}
 	s := schema{recordType: d.recordType(), fields: make(map[string]Field, len(attributes.Value)), readAt: c.opts.Now()}
 	for _, a := range attributes.Value {
-		if !a.IsValidForRead || a.AttributeOf != nil {
+		if !a.IsValidForRead {
 			continue
 		}
 		switch a.AttributeType {
@@ -216,8 +215,24 @@ func (c *Client) readSchema(ctx context.Context, entity string) (schema, error) 
 		}
 		s.fields[a.LogicalName] = Field{Name: a.LogicalName, Label: a.DisplayName.or(a.LogicalName), Type: a.AttributeType}
 	}
+	s.dropNames()
 	c.schemas.Add(entity, s)
 	return s, nil
+}
+
+// dropNames leaves out the texts ownerid+name and ownerid+yominame that belong to a lookup ownerid: metadata calls them
+// readable, but the Web API has annotations instead.
+func (s schema) dropNames() {
+	for _, f := range s.fields {
+		if f.property() == f.Name {
+			continue
+		}
+		for _, suffix := range []string{"name", "yominame"} {
+			if s.fields[f.Name+suffix].Type == "String" {
+				delete(s.fields, f.Name+suffix)
+			}
+		}
+	}
 }
 
 // noEntity turns Dynamics' "no such record type" into ErrNoEntity.
