@@ -89,7 +89,7 @@ func (a *authors) find(ctx context.Context, key authorKey, look func() (author, 
 				return author{}, false, running.err
 			}
 		case <-ctx.Done():
-			return author{}, false, ctx.Err()
+			return author{}, false, fmt.Errorf("wait for the author's social profile: %w", ctx.Err())
 		}
 	}
 }

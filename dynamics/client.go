@@ -313,14 +313,20 @@ func read(contentType string, body []byte, tooLarge bool, out any) error {
 	return nil
 }
 
-// refusal reads the body of an error. A page is a gateway's word where the status can be one; it is none of Dynamics' where
-// the status speaks of a resource, since Dynamics always says which.
+// refusal reads the body of an error. A page may be a gateway's word, but not where the status speaks of a record, since
+// Dynamics always says which. That a record exists is believed of Dynamics alone, or no record might be made at all.
 func (e *Error) refusal(contentType string, body []byte) {
-	if e.describe(body); e.described || !isPage(contentType, body) {
+	if e.describe(body); e.described {
 		return
 	}
 	switch e.Status {
-	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusPreconditionFailed:
-		e.Err = ErrNotDynamics
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		if isPage(contentType, body) {
+			e.Err = ErrNotDynamics
+		}
+	case http.StatusPreconditionFailed:
+		if len(body) > 0 {
+			e.Err = ErrNotDynamics
+		}
 	}
 }

@@ -161,7 +161,11 @@ func TestEveryAnswerToACreateHasItsMeaning(t *testing.T) {
 		"social care disabled keeps its code":     {status: 400, contentType: json, body: fault("0x80060621", "There's a problem"), want: &dynamics.Error{Status: 400, Code: dynamics.CodeSocialCareDisabled, Message: "There's a problem"}},
 		"an upper-case code is made lower case":   {status: 400, contentType: json, body: fault("0x8004431A", "m"), want: &dynamics.Error{Status: 400, Code: "0x8004431a", Message: "m"}},
 		"a code in decimal text is recognised":    {status: 400, contentType: json, body: fault("-2147088863", "m"), want: &dynamics.Error{Status: 400, Code: dynamics.CodeSocialCareDisabled, Message: "m"}},
-		"a code that is a word is none":           {status: 400, contentType: json, body: fault("BadRequest", "m"), want: &dynamics.Error{Status: 400, Message: "m"}},
+		"a code that is a word is kept":           {status: 400, contentType: json, body: fault("BadRequest", "m"), want: &dynamics.Error{Status: 400, Code: "badrequest", Message: "m"}},
+		"a code that is null is none":             {status: 400, contentType: json, body: `{"error":{"code":null,"message":"m"}}`, want: &dynamics.Error{Status: 400, Message: "m"}},
+		"412 of a gateway is no success":          {status: 412, contentType: json, body: `{"statusCode":412,"message":"precondition"}`, want: &dynamics.Error{Status: 412, Message: "precondition"}, is: dynamics.ErrNotDynamics},
+		"412 with a gateway's code is none":       {status: 412, contentType: json, body: fault("PreconditionFailed", "m"), want: &dynamics.Error{Status: 412, Code: "preconditionfailed", Message: "m"}},
+		"412 with plain text is none":             {status: 412, contentType: "text/plain", body: "Precondition Failed", want: &dynamics.Error{Status: 412}, is: dynamics.ErrNotDynamics},
 		"the older shape is understood":           {status: 500, contentType: json, body: `{"Message":"An error has occurred.","ExceptionMessage":"x","StackTrace":"at Z","ErrorCode":"0x80040216"}`, want: &dynamics.Error{Status: 500, Code: "0x80040216", Message: "An error has occurred."}},
 		"the older shape with an exception alone": {status: 500, contentType: json, body: `{"ExceptionMessage":"boom"}`, want: &dynamics.Error{Status: 500, Message: "boom"}},
 		"a dead bind says gone":                   {status: 404, contentType: json, body: fault("0x80040217", "socialprofile Does Not Exist"), want: &dynamics.Error{Status: 404, Code: dynamics.CodeObjectDoesNotExist, Message: "socialprofile Does Not Exist"}, gone: true},
@@ -618,5 +622,16 @@ func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
 				t.Errorf("error %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestAnInstanceKnowsItsEntities(t *testing.T) {
+	t.Parallel()
+	i := dynamics.Instance{Entities: []dynamics.Entity{{Name: "lead"}, {Name: "incident", Fields: []string{"title"}}}}
+	if e, ok := i.Entity("incident"); !ok || len(e.Fields) != 1 {
+		t.Errorf("incident: %+v, %v", e, ok)
+	}
+	if _, ok := i.Entity("Incident"); ok {
+		t.Error("a name of another case is found")
 	}
 }

@@ -168,6 +168,12 @@ func TestDetailsTellWhatEndsALink(t *testing.T) {
 		"an unknown set ends nothing": {change: func(o *organization) {
 			o.set("socialactivities("+activityID+")", `404 {"error":{"code":"0x80060888","message":"segment"}}`)
 		}, status: 404},
+		"a gateway that knows no route ends nothing": {change: func(o *organization) {
+			o.set("incidents("+caseID+")", `404 {"message":"no Route matched with those values"}`)
+		}, status: 404},
+		"a gateway with words for codes ends nothing": {change: func(o *organization) {
+			o.set("socialactivities("+activityID+")", `404 {"error":{"code":"ResourceNotFound","message":"m"}}`)
+		}, status: 404},
 		"an answer without the record ends nothing": {change: func(o *organization) { o.set("socialactivities("+activityID+")", `{}`) }, known: target, status: 200},
 		"a target of no kind ends nothing": {change: func(o *organization) {
 			o.set("socialactivities("+activityID+")", `{"activityid":"`+activityID+`","_regardingobjectid_value":"`+caseID+`"}`)

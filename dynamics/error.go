@@ -2,6 +2,7 @@ package dynamics
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,7 +47,7 @@ type Error struct {
 	Op       string // what was being done, to which one: "create social activity 5b1f..."
 	Instance string // name of the instance
 	Status   int    // HTTP status
-	Code     string // Dynamics' code, lower case hexadecimal as in 0x80040237; empty when the answer has none
+	Code     string // Dynamics' code, lower case hexadecimal as in 0x80040237; a gateway may send a word; empty when there is none
 	Message  string // Dynamics' text in at most 500 characters; never a page. May name columns and values
 	// RetryAfter is how long the answer asks to wait, from 0 to one hour whatever it says. Zero when it does not say.
 	RetryAfter time.Duration
@@ -55,7 +56,7 @@ type Error struct {
 	RequestID      string // the answer's id in Dynamics' traces, else the one that we sent
 	Err            error  // ErrLogin, ErrNotDynamics or ErrTooLarge; nil for Dynamics' own answers
 
-	described bool // the body is an error in one of Dynamics' shapes
+	described bool // the body is an error in one of Dynamics' shapes, and not of a gateway that resembles them
 }
 
 func (e *Error) Error() string {
@@ -103,18 +104,13 @@ func (e *Error) describe(body []byte) {
 	if json.Unmarshal(body, &answer) != nil {
 		return
 	}
-	e.described = true
-	switch {
-	case answer.Error != nil:
+	if answer.Error != nil {
+		e.described = true
 		e.Code, e.Message = code(answer.Error.Code), excerpt(answer.Error.Message)
-	case answer.Message != "" || answer.ExceptionMessage != "" || answer.ErrorCode != nil:
-		e.Code, e.Message = code(answer.ErrorCode), excerpt(answer.Message)
-		if e.Message == "" {
-			e.Message = excerpt(answer.ExceptionMessage)
-		}
-	default:
-		e.described = false
+		return
 	}
+	e.Code, e.Message = code(answer.ErrorCode), excerpt(cmp.Or(answer.Message, answer.ExceptionMessage))
+	e.described = e.Code != "" // gateways answer with a message alone, too
 }
 
 // code brings an error code, sent as hexadecimal text or as a signed or unsigned decimal, to one spelling.
@@ -123,10 +119,10 @@ func code(raw json.RawMessage) string {
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n != 0 {
 		return fmt.Sprintf("0x%08x", uint32(n))
 	}
-	if _, err := strconv.ParseUint(text, 0, 32); err != nil {
-		return "" // null, empty, or a word
+	if text == "null" {
+		return ""
 	}
-	return text
+	return excerpt(text)
 }
 
 // excerpt keeps the start of a message, on one line.
