@@ -168,10 +168,13 @@ func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
 		}
 		return run()
 	case FaultRace:
-		if a, err := run(); err != nil {
-			return a, err
+		a, err := run()
+		if err != nil {
+			return answer{}, err
 		}
-		return answer{}, duplicate()
+		lost := duplicate().answer()
+		lost.table, lost.id, lost.created = a.table, a.id, a.created
+		return lost, nil
 	}
 	e := fault.refusal(c)
 	if fault.RetryAfter > 0 {
