@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -201,5 +202,48 @@ func TestTwoPostlinksShareAnAccountByPrefix(t *testing.T) {
 	}
 	if _, err := z.Ledger().Get(t.Context(), "k"); !errors.Is(err, jetstream.ErrKeyNotFound) {
 		t.Errorf("the ledgers are one: %v", err)
+	}
+}
+
+func TestPostsAreReadBackwards(t *testing.T) {
+	t.Parallel()
+	b := connect(t, bus.Options{Server: start(t, bus.ServerOptions{})})
+	const posts = 1300 // more than two windows
+	for i := range posts {
+		if _, err := b.PublishPostAsync("twitter", []byte(strconv.Itoa(i+1))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.PublishPost(t.Context(), "twitter", []byte(strconv.Itoa(posts+1))); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ below, stop, first, count uint64 }{
+		"all of them":             {0, 0, posts + 1, posts + 1},
+		"those before one":        {1000, 0, 999, 999},
+		"until the reader stops":  {0, 3, posts + 1, 3},
+		"those before the first":  {1, 0, 0, 0},
+		"those before the future": {1 << 40, 5, posts + 1, 5},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var first, last, count uint64
+			err := b.PostsBefore(t.Context(), test.below, func(m bus.Message) bool {
+				if first == 0 {
+					first = m.Sequence
+				} else if m.Sequence != last-1 {
+					t.Errorf("%d after %d", m.Sequence, last)
+				}
+				last = m.Sequence
+				if string(m.Data) != strconv.FormatUint(m.Sequence, 10) {
+					t.Errorf("post %d holds %s", m.Sequence, m.Data)
+				}
+				count++
+				return count != test.stop
+			})
+			if err != nil || first != test.first || count != test.count {
+				t.Errorf("%d posts from %d on, error %v; want %d from %d on", count, first, err, test.count, test.first)
+			}
+		})
 	}
 }

@@ -4,20 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Letter is a dead letter as the stream holds it.
-type Letter struct {
-	Sequence uint64
-	At       time.Time
-	Subject  string // below "dead.": post, or link.<instance>
-	Header   nats.Header
-	Data     []byte
-}
+// ErrNoLetter says that there is no such dead letter.
+var ErrNoLetter = errors.New("no such dead letter; it may have been dropped, or be older than dead letters are kept")
 
 // DeadPost and DeadLink are the subjects of dead letters below "dead.": all of one kind.
 const (
@@ -68,26 +61,39 @@ func (b *Bus) DeadPosts(ctx context.Context) (uint64, error) {
 	return info.State.Subjects[subject], nil
 }
 
-// DeadLetters calls visit with the dead letters under a subject, from a sequence on, oldest first, until it returns false.
-func (b *Bus) DeadLetters(ctx context.Context, subject string, from uint64, visit func(Letter) bool) error {
+// DeadLettersBefore calls visit with the dead letters under a subject that are below a sequence (0: all), newest first, until
+// it returns false.
+func (b *Bus) DeadLettersBefore(ctx context.Context, subject string, sequence uint64, visit func(Message) bool) error {
+	return b.backwards(ctx, b.name("DEAD"), []string{b.subject("dead." + subject)}, sequence, visit)
+}
+
+// DeadLetter reads one dead letter. The error is ErrNoLetter when there is none of that sequence (any more).
+func (b *Bus) DeadLetter(ctx context.Context, sequence uint64) (Message, error) {
 	stream, err := b.js.Stream(ctx, b.name("DEAD"))
 	if err != nil {
-		return fmt.Errorf("look for the dead letters: %w", unreachable(err))
+		return Message{}, fmt.Errorf("look for the dead letters: %w", unreachable(err))
 	}
-	for next := max(from, 1); ; {
-		msg, err := stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(b.subject("dead."+subject)))
-		if errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("read the dead letters: %w", unreachable(err))
-		}
-		letter := Letter{
-			Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject[len(b.subject("dead.")):], Header: msg.Header, Data: msg.Data,
-		}
-		if !visit(letter) {
-			return nil
-		}
-		next = msg.Sequence + 1
+	msg, err := stream.GetMsg(ctx, sequence)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Message{}, fmt.Errorf("read dead letter %d: %w", sequence, ErrNoLetter)
 	}
+	if err != nil {
+		return Message{}, fmt.Errorf("read dead letter %d: %w", sequence, unreachable(err))
+	}
+	return Message{Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data}, nil
+}
+
+// DropDeadLetter deletes one dead letter for good. The error is ErrNoLetter when there is none of that sequence.
+func (b *Bus) DropDeadLetter(ctx context.Context, sequence uint64) error {
+	if _, err := b.DeadLetter(ctx, sequence); err != nil {
+		return err
+	}
+	stream, err := b.js.Stream(ctx, b.name("DEAD"))
+	if err == nil {
+		err = stream.DeleteMsg(ctx, sequence)
+	}
+	if err != nil {
+		return fmt.Errorf("drop dead letter %d: %w", sequence, unreachable(err))
+	}
+	return nil
 }

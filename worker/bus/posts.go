@@ -5,21 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
 // ErrNoPost says that the posts stream does not hold what was asked for.
 var ErrNoPost = errors.New("no such post in the stream; it may be older than the stream keeps posts")
-
-// Stored is a post as the stream holds it.
-type Stored struct {
-	Sequence uint64
-	At       time.Time // when it arrived
-	Subject  string
-	Data     []byte
-}
 
 // Posts hands out the posts to match.
 func (b *Bus) Posts() jetstream.Consumer { return b.posts }
@@ -66,19 +57,24 @@ func subjectToken(s string) string {
 }
 
 // Post reads one post by its sequence. The error is ErrNoPost when the stream does not hold it (any more).
-func (b *Bus) Post(ctx context.Context, sequence uint64) (Stored, error) {
+func (b *Bus) Post(ctx context.Context, sequence uint64) (Message, error) {
 	stream, err := b.js.Stream(ctx, b.opts.Posts.Stream)
 	if err != nil {
-		return Stored{}, fmt.Errorf("look for stream %s: %w", b.opts.Posts.Stream, unreachable(err))
+		return Message{}, fmt.Errorf("look for stream %s: %w", b.opts.Posts.Stream, unreachable(err))
 	}
 	msg, err := stream.GetMsg(ctx, sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {
-		return Stored{}, fmt.Errorf("read post %d: %w", sequence, ErrNoPost)
+		return Message{}, fmt.Errorf("read post %d: %w", sequence, ErrNoPost)
 	}
 	if err != nil {
-		return Stored{}, fmt.Errorf("read post %d: %w", sequence, unreachable(err))
+		return Message{}, fmt.Errorf("read post %d: %w", sequence, unreachable(err))
 	}
-	return Stored{Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject, Data: msg.Data}, nil
+	return Message{Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data}, nil
+}
+
+// PostsBefore calls visit with the posts below a sequence (0: all), newest first, until it returns false.
+func (b *Bus) PostsBefore(ctx context.Context, sequence uint64, visit func(Message) bool) error {
+	return b.backwards(ctx, b.opts.Posts.Stream, b.opts.Posts.Subjects, sequence, visit)
 }
 
 // Backlog counts the posts that are not settled: those never delivered and those under way. It is zero only if that is so.
