@@ -1,0 +1,180 @@
+package catalog
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"postlink/dynamics"
+	"postlink/rules"
+)
+
+// Catalog is what an administrator configures: where to link to, and which posts. It is a plain value that its owner may
+// edit; a catalog that belongs to a Revision is shared and must be cloned first.
+type Catalog struct {
+	Instances []dynamics.Instance // in a revision: by name, each one's entities by name
+	Rules     []rules.Rule        // in a revision: the oldest first
+}
+
+// Instance returns the instance of that name, or a *NotFoundError.
+func (c *Catalog) Instance(name string) (dynamics.Instance, error) {
+	i, err := c.instance(name)
+	if err != nil {
+		return dynamics.Instance{}, err
+	}
+	return *i, nil
+}
+
+// Entity returns an entity configured for an instance, or a *NotFoundError for whichever of them does not exist.
+func (c *Catalog) Entity(instance, name string) (dynamics.Entity, error) {
+	e, err := c.entity(instance, name)
+	if err != nil {
+		return dynamics.Entity{}, err
+	}
+	return *e, nil
+}
+
+// Rule returns the rule of that name, or a *NotFoundError.
+func (c *Catalog) Rule(name string) (rules.Rule, error) {
+	r, err := c.rule(name)
+	if err != nil {
+		return rules.Rule{}, err
+	}
+	return *r, nil
+}
+
+// Default returns the instance that is preselected for manual links: the enabled one that is marked so, else the only
+// enabled one, else none.
+func (c *Catalog) Default() (dynamics.Instance, bool) {
+	var enabled []dynamics.Instance
+	for _, i := range c.Instances {
+		if i.Disabled {
+			continue
+		}
+		if i.Default {
+			return i, true
+		}
+		enabled = append(enabled, i)
+	}
+	if len(enabled) != 1 {
+		return dynamics.Instance{}, false
+	}
+	return enabled[0], true
+}
+
+// Users returns the names of the active rules that link to an instance, sorted; with an entity, only those that link to it.
+func (c *Catalog) Users(instance, entity string) []string {
+	var names []string
+	for _, r := range c.Rules {
+		if r.Active && r.Link.Instance == instance && (entity == "" || r.Link.Entity == entity) {
+			names = append(names, r.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Clone returns a copy that shares nothing with c.
+func (c *Catalog) Clone() *Catalog {
+	d := &Catalog{Instances: slices.Clone(c.Instances), Rules: slices.Clone(c.Rules)}
+	for i := range d.Instances {
+		d.Instances[i].Entities = slices.Clone(d.Instances[i].Entities)
+		for j := range d.Instances[i].Entities {
+			e := &d.Instances[i].Entities[j]
+			e.Fields = slices.Clone(e.Fields)
+		}
+	}
+	return d
+}
+
+// settle brings a catalog into the one order that equal catalogs share, and gives every rule its age: that of the rule of
+// the same name in base, or, for names that enter now, higher ones in the order they have in c.
+func (c *Catalog) settle(base *Catalog) {
+	for i := range c.Instances {
+		in := &c.Instances[i]
+		in.URL = trimURL(in.URL)
+		slices.SortStableFunc(in.Entities, func(a, b dynamics.Entity) int { return cmp.Compare(a.Name, b.Name) })
+		if len(in.Entities) == 0 {
+			in.Entities = nil
+		}
+		for j := range in.Entities {
+			if len(in.Entities[j].Fields) == 0 {
+				in.Entities[j].Fields = nil
+			}
+		}
+	}
+	slices.SortStableFunc(c.Instances, func(a, b dynamics.Instance) int { return cmp.Compare(a.Name, b.Name) })
+
+	ages := make(map[string]uint64, len(base.Rules))
+	for _, r := range base.Rules {
+		ages[r.Name] = r.Age
+	}
+	youngest := uint64(0)
+	for age := range maps.Values(ages) {
+		youngest = max(youngest, age)
+	}
+	for i := range c.Rules {
+		r := &c.Rules[i]
+		age, known := ages[r.Name]
+		if !known {
+			youngest++
+			age = youngest
+		}
+		r.Age = age
+	}
+	slices.SortStableFunc(c.Rules, func(a, b rules.Rule) int { return cmp.Compare(a.Age, b.Age) })
+}
+
+func (c *Catalog) instance(name string) (*dynamics.Instance, error) {
+	for i := range c.Instances {
+		if c.Instances[i].Name == name {
+			return &c.Instances[i], nil
+		}
+	}
+	return nil, &NotFoundError{Kind: "instance", Name: name, Known: c.instanceNames()}
+}
+
+func (c *Catalog) entity(instance, name string) (*dynamics.Entity, error) {
+	in, err := c.instance(instance)
+	if err != nil {
+		return nil, err
+	}
+	for i := range in.Entities {
+		if in.Entities[i].Name == name {
+			return &in.Entities[i], nil
+		}
+	}
+	return nil, &NotFoundError{Kind: "entity", Name: name, Instance: instance, Known: entityNames(in)}
+}
+
+func (c *Catalog) rule(name string) (*rules.Rule, error) {
+	for i := range c.Rules {
+		if c.Rules[i].Name == name {
+			return &c.Rules[i], nil
+		}
+	}
+	known := make([]string, len(c.Rules))
+	for i, r := range c.Rules {
+		known[i] = r.Name
+	}
+	slices.Sort(known)
+	return nil, &NotFoundError{Kind: "rule", Name: name, Known: known}
+}
+
+func (c *Catalog) instanceNames() []string {
+	names := make([]string, len(c.Instances))
+	for i, in := range c.Instances {
+		names[i] = in.Name
+	}
+	slices.Sort(names)
+	return names
+}
+
+func entityNames(in *dynamics.Instance) []string {
+	names := make([]string, len(in.Entities))
+	for i, e := range in.Entities {
+		names[i] = e.Name
+	}
+	slices.Sort(names)
+	return names
+}
