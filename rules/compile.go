@@ -1,0 +1,218 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"regexp"
+	"strings"
+
+	"github.com/expr-lang/expr"
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/checker"
+	"github.com/expr-lang/expr/compiler"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/file"
+	"github.com/expr-lang/expr/optimizer"
+	"github.com/expr-lang/expr/parser"
+	"github.com/expr-lang/expr/vm"
+)
+
+// Limits of a condition.
+const (
+	maxCondition = 16 << 10 // bytes
+	maxNodes     = 5_000    // of its syntax tree
+	maxNesting   = 2        // of all, any, filter and such in each other
+	maxWork      = 1 << 20  // steps of all loops together, and bytes of text that it may make, on one post
+)
+
+// conditionCompiler turns conditions into programs. It remembers the types that it has met: for one goroutine at a time.
+type conditionCompiler struct {
+	config *conf.Config
+}
+
+func newCompiler() *conditionCompiler {
+	config := conf.New(&env{})
+	config.Expect = reflect.Bool
+	config.MaxNodes = maxNodes
+	for _, option := range hidden {
+		option(config)
+	}
+	return &conditionCompiler{config: config}
+}
+
+// compile returns the program of a rule's condition, or what is wrong with it.
+func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *Problem) {
+	tree, flaw := c.check(r.When)
+	if flaw == nil {
+		var program *vm.Program
+		if program, flaw = c.link(tree); flaw == nil {
+			return program, nil
+		}
+	}
+	p := r.problem(flaw.at, "%s", flaw.message)
+	return nil, &p
+}
+
+// flaw is what is wrong with a condition, at a character of it.
+type flaw struct {
+	at      int
+	message string
+}
+
+// check parses a condition and holds it against the language.
+func (c *conditionCompiler) check(when string) (tree *parser.Tree, wrong *flaw) {
+	defer func() { // the library's parser meets conditions that its authors did not think of
+		if crash := recover(); crash != nil {
+			tree, wrong = nil, &flaw{message: fmt.Sprintf("the condition cannot be compiled: %v; write it in another way", crash)}
+		}
+	}()
+	tree, err := parser.ParseWithConfig(when, c.config)
+	if err != nil {
+		return nil, explain(err)
+	}
+	g := grammar{}
+	g.walk(tree.Node)
+	if g.wrong != nil {
+		return nil, g.wrong
+	}
+	if _, err := checker.Check(tree, c.config); err != nil {
+		return nil, explain(err)
+	}
+	t := types{}
+	t.walk(tree.Node)
+	return tree, t.wrong
+}
+
+// link makes the program of a checked tree, and changes the tree on the way.
+func (c *conditionCompiler) link(tree *parser.Tree) (program *vm.Program, wrong *flaw) {
+	defer func() {
+		if crash := recover(); crash != nil {
+			program, wrong = nil, &flaw{message: fmt.Sprintf("the condition cannot be compiled: %v; write it in another way", crash)}
+		}
+	}()
+	p := patch{}
+	p.walk(&tree.Node)
+	_, err := checker.Check(tree, c.config)
+	if err == nil {
+		err = optimizer.Optimize(&tree.Node, c.config)
+	}
+	if err == nil {
+		program, err = compiler.Compile(tree, c.config)
+	}
+	if err != nil {
+		return nil, explain(err)
+	}
+	return program, nil
+}
+
+var (
+	noField   = regexp.MustCompile(`^type \S+ has no (?:field|method) (\S+)$`)
+	noName    = regexp.MustCompile(`^unknown name (\S+)$`)
+	notBool   = regexp.MustCompile(`^expected bool, but got (.+)$`)
+	goRegexp  = regexp.MustCompile(`^error parsing regexp: (.+)$`)
+	assigning = `unexpected token Operator("=")`
+)
+
+// explain puts an error of the library into the words of people who write conditions.
+func explain(err error) *flaw {
+	f := &flaw{message: own(err.Error())}
+	var at *file.Error
+	if errors.As(err, &at) {
+		f.at, f.message = at.From, own(at.Message)
+	}
+	switch {
+	case f.message == assigning:
+		f.message = "= does not compare; write =="
+	case noName.MatchString(f.message):
+		name := noName.FindStringSubmatch(f.message)[1]
+		f.message = "unknown name " + name + "; " + hint(name)
+	case notBool.MatchString(f.message):
+		f.message = "the condition must be true or false, this is " + notBool.FindStringSubmatch(f.message)[1] + "; compare it with something"
+	case noField.MatchString(f.message):
+		f.message = "unknown name " + noField.FindStringSubmatch(f.message)[1]
+	case goRegexp.MatchString(f.message):
+		f.message = "this is no regular expression: " + goRegexp.FindStringSubmatch(f.message)[1]
+	case strings.HasPrefix(f.message, "unexpected token EOF"):
+		f.message = "the condition ends too early; complete it"
+	}
+	return f
+}
+
+// hint says what somebody meant who wrote a name that stands for nothing.
+func hint(name string) string {
+	for _, n := range postNames {
+		if strings.EqualFold(n, name) {
+			return "did you mean post." + n + "?"
+		}
+	}
+	return "conditions read the post, as in post.text"
+}
+
+// problem is something wrong at a character of the rule's condition.
+func (r *Rule) problem(at int, format string, args ...any) Problem {
+	p := Problem{Rule: r.Name, Message: fmt.Sprintf(format, args...)}
+	if r.Origin != nil && r.Origin.when.yaml != nil && r.Origin.when.yaml.Value == r.When {
+		p.Pos = r.Origin.when.at(at)
+		p.Snippet = r.Origin.when.file.snippet(p.Pos)
+		return p
+	}
+	text := newSource("", r.When)
+	p.Pos = text.position(at)
+	p.Snippet = text.snippet(p.Pos)
+	if r.Pos != (Position{}) {
+		p.Pos = r.Pos
+	}
+	return p
+}
+
+// hidden are functions that only we can call: no condition can spell their names.
+var hidden = []expr.Option{
+	expr.Function(mentionsFunc, func(params ...any) (any, error) {
+		return params[0].(*post).holdsAny(params[1].(*keywords).all), nil
+	}, new(func(*post, *keywords) bool)),
+	expr.Function(spendFunc, func(params ...any) (any, error) {
+		return true, params[0].(*post).spend(1, params[1].(int))
+	}, new(func(*post, int) bool)),
+	expr.Function(makeFunc, func(params ...any) (any, error) {
+		return params[1], params[0].(*post).make(len(params[1].(string)))
+	}, new(func(*post, string) string)),
+	expr.Function(joinFunc, func(params ...any) (any, error) {
+		a, b := params[1].(string), params[2].(string)
+		if err := params[0].(*post).make(len(a) + len(b)); err != nil {
+			return nil, err
+		}
+		return a + b, nil
+	}, new(func(*post, string, string) string)),
+}
+
+const (
+	mentionsFunc = "post.mentions"
+	spendFunc    = "post.spend"
+	makeFunc     = "post.make"
+	joinFunc     = "post.join"
+)
+
+// keywords are the constant arguments of a call to post.mentions.
+type keywords struct{ all []keyword }
+
+func isPost(n ast.Node) bool {
+	id, ok := n.(*ast.IdentifierNode)
+	return ok && id.Value == "post"
+}
+
+// field returns the name of the post's field that a node reads, if it is one.
+func field(n ast.Node) (string, bool) {
+	if chain, ok := n.(*ast.ChainNode); ok {
+		n = chain.Node
+	}
+	m, ok := n.(*ast.MemberNode)
+	if !ok || !isPost(m.Node) {
+		return "", false
+	}
+	name, ok := m.Property.(*ast.StringNode)
+	if !ok {
+		return "", false
+	}
+	return name.Value, true
+}

@@ -1,0 +1,134 @@
+package rules
+
+import (
+	"errors"
+	"reflect"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// patch prepares what is constant in a condition, and puts a meter into its loops.
+type patch struct {
+	depth int // of loops around the node
+}
+
+func (p *patch) walk(place *ast.Node) {
+	if isPredicate(*place) {
+		p.depth++
+		defer func() { p.depth-- }()
+	}
+	for _, c := range children(*place) {
+		p.walk(c)
+	}
+	switch n := (*place).(type) {
+	case *ast.CallNode:
+		if name, ok := field(n.Callee); ok && name == "mentions" {
+			if args, constant := texts(n.Arguments); constant {
+				ks := &keywords{all: make([]keyword, len(args))}
+				for i, a := range args {
+					ks.all[i] = newKeyword(a.(string))
+				}
+				replace(place, mentionsFunc, &ast.ConstantNode{Value: ks})
+			}
+		}
+	case *ast.BinaryNode:
+		if n.Operator == "+" && kind(n) == reflect.String && !(isText(n.Left) && isText(n.Right)) {
+			replace(place, joinFunc, n.Left, n.Right)
+		}
+	case *ast.BuiltinNode:
+		p.builtin(place, n)
+	}
+}
+
+func (p *patch) builtin(place *ast.Node, n *ast.BuiltinNode) {
+	switch n.Name {
+	case "date", "duration", "timezone":
+		if args, constant := texts(n.Arguments); constant {
+			if value, err := call(n.Name, args); err == nil {
+				constant := &ast.ConstantNode{Value: value}
+				constant.SetType(reflect.TypeOf(value))
+				ast.Patch(place, constant)
+			}
+		}
+		return
+	}
+	if len(n.Arguments) < 2 {
+		return
+	}
+	predicate, ok := n.Arguments[len(n.Arguments)-1].(*ast.PredicateNode)
+	if !ok {
+		return
+	}
+	if n.Name == "map" && kind(predicate.Node) == reflect.String {
+		replace(&predicate.Node, makeFunc, predicate.Node)
+	}
+	scans := scans(predicate.Node)
+	list, _ := field(n.Arguments[0])
+	if p.depth == 0 && scans == 0 && (list == "tags" || list == "topics") {
+		return // at most payload.MaxNames cheap steps
+	}
+	body, spend := predicate.Node, predicate.Node
+	replace(&spend, spendFunc, &ast.IntegerNode{Value: scans})
+	metered := &ast.SequenceNode{Nodes: []ast.Node{spend, body}}
+	metered.SetType(body.Type())
+	ast.Patch(&predicate.Node, metered)
+}
+
+// replace puts a call of one of our functions in the place of a node. The post is its first argument.
+func replace(place *ast.Node, name string, args ...ast.Node) {
+	at := (*place).Location()
+	nodes := append([]ast.Node{&ast.IdentifierNode{Value: "post"}}, args...)
+	callee := &ast.IdentifierNode{Value: name}
+	for _, n := range append(nodes, callee) {
+		if n.Location().To == 0 {
+			n.SetLocation(at)
+		}
+	}
+	ast.Patch(place, &ast.CallNode{Callee: callee, Arguments: nodes})
+}
+
+func isText(n ast.Node) bool {
+	_, ok := n.(*ast.StringNode)
+	return ok
+}
+
+// scans counts what reads through a whole text each time it is evaluated.
+func scans(n ast.Node) int {
+	count := 0
+	switch n := n.(type) {
+	case *ast.BinaryNode:
+		switch n.Operator {
+		case "contains", "matches", "+", "in", "..":
+			count = 1
+		}
+	case *ast.CallNode:
+		count = 1
+	case *ast.BuiltinNode:
+		switch n.Name {
+		case "lower", "upper", "trim", "split", "indexOf", "lastIndexOf", "string":
+			count = 1
+		}
+	}
+	for _, c := range children(n) {
+		count += scans(*c)
+	}
+	return count
+}
+
+var errWork = errors.New("the condition does too much on this post: it loops over too many values, or makes too much text; simplify it")
+
+// spend takes a step, and reading the post's text so many times, from what the condition may do.
+func (v *post) spend(steps, scans int) error {
+	const scanned = 32 // bytes of text are read in the time of a step
+	return v.charge(steps + scans*(len(v.Text)+len(v.Title))/scanned)
+}
+
+// make takes bytes of new text from it.
+func (v *post) make(bytes int) error { return v.charge(bytes) }
+
+func (v *post) charge(work int) error {
+	if v.work -= work; v.work < 0 {
+		return errWork
+	}
+	return nil
+}

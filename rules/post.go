@@ -1,0 +1,137 @@
+package rules
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"postlink/payload"
+)
+
+// env is what a condition can name.
+type env struct {
+	Post *post `expr:"post"`
+}
+
+// post is a payload.Post as conditions see it: each field has a value, and the name that users know.
+type post struct {
+	ID             string    `expr:"id"`
+	ExternalID     string    `expr:"externalId"`
+	Type           string    `expr:"type"`
+	ContentType    string    `expr:"contentType"`
+	URL            string    `expr:"url"`
+	Title          string    `expr:"title"`
+	Text           string    `expr:"text"`
+	Language       string    `expr:"language"`
+	Source         string    `expr:"source"`
+	Sentiment      string    `expr:"sentiment"`
+	SentimentScore float64   `expr:"sentimentScore"`
+	Reach          int       `expr:"reach"`     // 0 when unknown
+	Influence      float64   `expr:"influence"` // 0 when unknown
+	PublishedAt    time.Time `expr:"publishedAt"`
+	AcquiredAt     time.Time `expr:"acquiredAt"`
+	Author         author    `expr:"author"`
+	Country        string    `expr:"country"`
+	Region         string    `expr:"region"`
+	City           string    `expr:"city"`
+	Topics         []string  `expr:"topics"`
+	Tags           []string  `expr:"tags"`
+	Origin         string    `expr:"origin"`
+	Length         int       `expr:"length"`
+	IsRetweet      bool      `expr:"isRetweet"`
+	IsPrivate      bool      `expr:"isPrivate"`
+	IsReply        bool      `expr:"isReply"`
+
+	Mentions func(keyword string, more ...string) bool `expr:"mentions"`
+
+	title, text words
+	split       bool // whether title and text are filled
+	work        int  // what the condition at hand may still do
+}
+
+type author struct {
+	ID       string `expr:"id"`
+	Handle   string `expr:"handle"`
+	Name     string `expr:"name"`
+	FullName string `expr:"fullName"`
+	Link     string `expr:"link"`
+	Country  string `expr:"country"`
+	Region   string `expr:"region"`
+	City     string `expr:"city"`
+}
+
+// lowerCase are the fields that are in lower case whatever a network sends.
+var lowerCase = map[string]bool{"source": true, "sentiment": true, "language": true, "type": true}
+
+var postNames, authorNames = namesOf(reflect.TypeFor[post]()), namesOf(reflect.TypeFor[author]())
+
+func namesOf(t reflect.Type) []string {
+	var names []string
+	for f := range t.Fields() {
+		if name := f.Tag.Get("expr"); name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func (v *post) set(p *payload.Post) {
+	mentions, title, text := v.Mentions, v.title, v.text
+	*v = post{
+		ID: p.ID, ExternalID: p.ExternalID, Type: p.Type, ContentType: p.ContentType, URL: p.URL,
+		Title: p.Title, Text: p.Text, Language: p.Language, Source: p.Source,
+		Sentiment: p.Sentiment, SentimentScore: p.SentimentScore,
+		PublishedAt: p.PublishedAt, AcquiredAt: p.AcquiredAt,
+		Author: author{
+			ID: p.Author.ID, Handle: p.Author.Handle, Name: p.Author.Name, FullName: p.Author.FullName, Link: p.Author.Link,
+			Country: p.Author.Location.Country, Region: p.Author.Location.Region, City: p.Author.Location.City,
+		},
+		Country: p.Location.Country, Region: p.Location.Region, City: p.Location.City,
+		Topics: p.Topics, Tags: p.Tags, Origin: p.Origin, Length: p.Length,
+		IsRetweet: p.IsShare(), IsPrivate: p.IsPrivate(), IsReply: p.IsReply(),
+		Mentions: mentions, title: title, text: text,
+	}
+	if p.Score != nil {
+		v.Reach, v.Influence = p.Score.Reach, p.Score.Influence
+	}
+}
+
+// clear lets go of the post, and keeps what can be used again.
+func (v *post) clear() {
+	*v = post{Mentions: v.Mentions, title: v.title.reset(), text: v.text.reset()}
+}
+
+// mentions serves keywords that are not known before the post is.
+func (v *post) mentions(keyword string, more ...string) bool {
+	if v.holds(newKeyword(keyword)) {
+		return true
+	}
+	for _, k := range more {
+		if v.holds(newKeyword(k)) {
+			return true
+		}
+	}
+	return false
+}
+
+// holdsAny reports whether one of the keywords occurs in the title or in the text.
+func (v *post) holdsAny(ks []keyword) bool {
+	for i := range ks {
+		if v.holds(ks[i]) {
+			return true
+		}
+	}
+	return false
+}
+
+func (v *post) holds(k keyword) bool {
+	if !v.split {
+		v.title, v.text, v.split = v.title.of(v.Title), v.text.of(v.Text), true
+	}
+	return k.in(&v.title) || k.in(&v.text)
+}
+
+// own puts the names of users in place of ours.
+func own(message string) string {
+	return strings.NewReplacer("*rules.post", "post", "rules.post", "post", "rules.author", "post.author").Replace(message)
+}

@@ -1,0 +1,60 @@
+package rules
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// Problem is one thing that is wrong with a catalog, and where.
+type Problem struct {
+	Pos     Position
+	Rule    string // name of the rule that it is about; may be empty
+	Message string // what is wrong, and what to do
+	Snippet string // the line it stands in, and a caret under the place; may be empty
+}
+
+// String is `file:line:col: rule "name": what is wrong`, and the snippet on lines of its own.
+func (p Problem) String() string {
+	var b strings.Builder
+	if at := p.Pos.String(); at != "" {
+		b.WriteString(at + ": ")
+	}
+	if p.Rule != "" {
+		b.WriteString("rule " + quote(p.Rule) + ": ")
+	}
+	b.WriteString(p.Message)
+	if p.Snippet != "" {
+		b.WriteString("\n" + p.Snippet)
+	}
+	return b.String()
+}
+
+// Problems is everything that is wrong with a catalog, as an error. Empty means that nothing is.
+type Problems []Problem
+
+// Error lists all problems in the order they have, a line or a line with its snippet for each.
+func (ps Problems) Error() string {
+	texts := make([]string, len(ps))
+	for i, p := range ps {
+		texts[i] = p.String()
+	}
+	return strings.Join(texts, "\n")
+}
+
+// Sort brings the problems into the order of the files they are in, and drops repeated ones.
+func (ps *Problems) Sort() {
+	slices.SortStableFunc(*ps, func(a, b Problem) int {
+		return cmp.Or(a.Pos.compare(b.Pos), cmp.Compare(a.Rule, b.Rule))
+	})
+	*ps = slices.Compact(*ps)
+}
+
+// err is ps sorted, or nil.
+func (ps Problems) err() error {
+	if len(ps) == 0 {
+		return nil
+	}
+	ps.Sort()
+	return ps
+}

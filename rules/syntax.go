@@ -1,0 +1,74 @@
+package rules
+
+import (
+	"bytes"
+	"io"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// bytewise hands out a byte at a time, so that what was read tells how far a parser came. The YAML library's own line
+// numbers are those of the surrounding block, and missing for the first line.
+type bytewise struct {
+	data []byte
+	read int
+}
+
+func (b *bytewise) Read(p []byte) (int, error) {
+	if b.read == len(b.data) {
+		return 0, io.EOF
+	}
+	p[0] = b.data[b.read]
+	b.read++
+	return 1, nil
+}
+
+// unreadable returns the first place that no YAML file may hold.
+func (s *source) unreadable() (Position, bool) {
+	for i, line := range s.lines {
+		column := 0
+		for j, r := range line {
+			column++
+			_, width := utf8.DecodeRuneInString(line[j:])
+			if r == utf8.RuneError && width == 1 || r < ' ' && r != '\t' || r == 0x7F || r > 0x7F && r < 0xA0 || r == 0xFFFE || r == 0xFFFF {
+				return Position{File: s.name, Line: i + 1, Column: column}, true
+			}
+		}
+	}
+	return Position{}, false
+}
+
+var librarysLine = regexp.MustCompile(`^line (\d+): `)
+
+// syntaxError explains the error of the YAML library, which came when it had read so much.
+func (s *source) syntaxError(err error, read []byte) (Position, string) {
+	why := strings.TrimPrefix(err.Error(), "yaml: ")
+	block := 0
+	if m := librarysLine.FindStringSubmatch(why); m != nil {
+		why = why[len(m[0]):]
+		block, _ = strconv.Atoi(m[1])
+	}
+	line := max(1, len(newSource("", string(bytes.TrimRight(read, "\r\n"))).lines))
+	text := strings.TrimSpace(s.line(line))
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(s.line(line), " "), "\t"):
+		return s.start(line), "a tab cannot indent; use spaces"
+	case why == "found unexpected end of stream":
+		return s.start(max(block, 1)), "a quote opens in or after this line and never closes; close it"
+	case strings.Contains(why, "',' or"):
+		return s.start(block + 1), "a bracket opens in or after this line and is not closed in time; close it, or put a comma between the items"
+	case strings.HasPrefix(why, "mapping values are not allowed"):
+		return s.start(line), "a colon followed by a space makes a key here; put the text in quotes, or in a block that starts with |"
+	case why == "found character that cannot start any token":
+		return s.start(line), "a value cannot start with @, ` or %; put it in quotes"
+	case why == "did not find expected key" || why == "did not find expected '-' indicator":
+		return s.start(line), "this does not fit to the lines before it; look at the indentation, quotes and colons of both"
+	case strings.HasPrefix(why, "unknown anchor"):
+		return s.start(line), "aliases (*) are not allowed; write the value itself"
+	case why == "did not find expected node content" && text != "":
+		return s.start(line), "a value was expected here; put it in quotes"
+	}
+	return s.start(line), "this is not YAML: " + why
+}
