@@ -1,0 +1,172 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"postlink/worker/bus"
+	"postlink/worker/ledger"
+)
+
+const (
+	countedHours = 7 * 24 // how far back counts go
+	listenerRoom = 256    // events that a listener may be behind before it is cut off
+)
+
+// Journal follows what happens to links: it counts for each rule, and tells listeners. What it knows it reads from the events
+// stream, so every worker's Journal knows what all workers did.
+type Journal struct {
+	bus *bus.Bus
+	log *zap.Logger
+	now func() time.Time
+
+	mu        sync.Mutex
+	rules     map[string]*tally
+	listeners map[chan Event]struct{}
+}
+
+// tally counts the links of one rule by the hour in which their posts were matched.
+type tally struct {
+	last  time.Time
+	hours map[int64]map[ledger.State]int
+}
+
+// RuleCounts say what became of the posts that a rule took in the past 7 days. They are for people: an event that a crash
+// had told twice, minutes apart, is counted twice.
+type RuleCounts struct {
+	LastMatch time.Time // zero when there was none
+	Matched   int       // links decided
+	Linked    int       // of these, records made
+	Dead      int       // of these, given up
+}
+
+// NewJournal makes a Journal that Run fills; now is time.Now when nil.
+func NewJournal(b *bus.Bus, log *zap.Logger, now func() time.Time) (*Journal, error) {
+	if b == nil || log == nil {
+		return nil, errors.New("make a journal: bus and log are needed")
+	}
+	if now == nil {
+		now = time.Now
+	}
+	return &Journal{bus: b, log: log.Named("journal"), now: now, rules: map[string]*tally{}, listeners: map[chan Event]struct{}{}}, nil
+}
+
+// Run follows the events until ctx ends.
+func (j *Journal) Run(ctx context.Context) error {
+	for ctx.Err() == nil {
+		began := j.now()
+		err := j.bus.EventsSince(ctx, began.Add(-countedHours*time.Hour), func(m bus.Message) {
+			var e Event
+			if err := json.Unmarshal(m.Data, &e); err != nil {
+				j.log.Warn("an event cannot be read and is not counted", zap.Uint64("sequence", m.Sequence), zap.Error(err))
+				return
+			}
+			j.take(e, m.At.After(began))
+		})
+		if err != nil {
+			j.log.Warn("cannot follow the events, trying again", zap.Error(err), zap.Duration("delay", resumeWait))
+			sleep(ctx, resumeWait)
+		}
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for listener := range j.listeners {
+		j.cut(listener)
+	}
+	return nil
+}
+
+// take counts an event and, when it is new, tells the listeners.
+func (j *Journal) take(e Event, news bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if e.Rule != "" {
+		j.count(e)
+	}
+	if !news {
+		return
+	}
+	for listener := range j.listeners {
+		select {
+		case listener <- e:
+		default: // too slow: it has to come again, rather than hold up everybody
+			j.cut(listener)
+		}
+	}
+}
+
+func (j *Journal) count(e Event) {
+	t := j.rules[e.Rule]
+	if t == nil {
+		t = &tally{hours: map[int64]map[ledger.State]int{}}
+		j.rules[e.Rule] = t
+	}
+	if e.PlannedAt.After(t.last) {
+		t.last = e.PlannedAt
+	}
+	hour := e.PlannedAt.Unix() / 3600
+	if hour <= j.horizon() {
+		return
+	}
+	if t.hours[hour] == nil {
+		t.hours[hour] = map[ledger.State]int{}
+		t.forget(j.horizon())
+	}
+	t.hours[hour][e.State]++
+}
+
+// horizon is the newest hour that is too old to count.
+func (j *Journal) horizon() int64 { return j.now().Unix()/3600 - countedHours }
+
+func (t *tally) forget(horizon int64) {
+	for hour := range t.hours {
+		if hour <= horizon {
+			delete(t.hours, hour)
+		}
+	}
+}
+
+// Rule is what is counted of a rule.
+func (j *Journal) Rule(name string) RuleCounts {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	t := j.rules[name]
+	if t == nil {
+		return RuleCounts{}
+	}
+	c := RuleCounts{LastMatch: t.last}
+	for hour, states := range t.hours {
+		if hour > j.horizon() {
+			c.Matched += states[ledger.Queued]
+			c.Linked += states[ledger.Linked]
+			c.Dead += states[ledger.Dead]
+		}
+	}
+	return c
+}
+
+// Subscribe tells of every change from now on, until cancel is called. The channel is closed when the Journal ends, or when
+// its reader falls too far behind.
+func (j *Journal) Subscribe() (events <-chan Event, cancel func()) {
+	listener := make(chan Event, listenerRoom)
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.listeners[listener] = struct{}{}
+	return listener, func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.cut(listener)
+	}
+}
+
+func (j *Journal) cut(listener chan Event) {
+	if _, ok := j.listeners[listener]; ok {
+		delete(j.listeners, listener)
+		close(listener)
+	}
+}
