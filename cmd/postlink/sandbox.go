@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"postlink/dynamics/sandbox"
+)
+
+func newSandbox() *cobra.Command {
+	var listen, name, token string
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "Run a simulated Dynamics 365 instance",
+		Long: "Runs a simulated Dynamics 365 instance, for trying rules and for tests. It keeps its records in memory.\n" +
+			"What it holds and what it was asked is under /_sandbox/snapshot and /_sandbox/requests.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			s, err := sandbox.New(sandbox.Options{Name: name, Tokens: []string{token}})
+			if err != nil {
+				return usageError(err)
+			}
+			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+			if err != nil {
+				return fmt.Errorf("listen on %s: %w; choose another address with --listen", listen, err)
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "sandbox %s is ready; in a catalog:\n"+
+				"  - name: %s\n    url: http://%s\n    auth: {kind: static, token: {env: SANDBOX_TOKEN}}    # SANDBOX_TOKEN=%s\n",
+				name, name, listener.Addr(), token)
+			if err != nil {
+				return err
+			}
+			server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+			g, ctx := errgroup.WithContext(ctx)
+			g.Go(func() error { return s.Run(ctx) })
+			g.Go(func() error {
+				if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+					return fmt.Errorf("serve the sandbox: %w", err)
+				}
+				return nil
+			})
+			g.Go(func() error {
+				<-ctx.Done()
+				bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+				defer cancel()
+				if server.Shutdown(bound) != nil {
+					return server.Close()
+				}
+				return nil
+			})
+			return g.Wait()
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8081", "`ADDR` to listen on")
+	cmd.Flags().StringVar(&name, "name", "contoso", "name of the instance")
+	cmd.Flags().StringVar(&token, "token", "sandbox", "bearer token that is always accepted")
+	return cmd
+}
