@@ -184,11 +184,13 @@ func TestTakenNamesAreRefused(t *testing.T) {
 	t.Parallel()
 	c := sample()
 	var exists *catalog.ExistsError
-	if err := c.AddInstance(dynamics.Instance{Name: "contoso"}); !errors.As(err, &exists) || exists.Kind != "instance" {
-		t.Errorf("add a second contoso: %v", err)
+	err := c.AddInstance(dynamics.Instance{Name: "contoso"})
+	if want := `there is an instance "contoso" already; edit it or choose another name`; !errors.As(err, &exists) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
-	if err := c.AddEntity("contoso", dynamics.Entity{Name: "lead"}); !errors.As(err, &exists) || exists.Instance != "contoso" {
-		t.Errorf("add a second lead: %v", err)
+	err = c.AddEntity("contoso", dynamics.Entity{Name: "lead"})
+	if want := `instance "contoso" has entity "lead" already; change its fields instead`; !errors.As(err, &exists) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 	if diff := cmp.Diff(sample(), c); diff != "" {
 		t.Errorf("the catalog changed (-want +got)\n%s", diff)

@@ -82,7 +82,7 @@ func (r *reader) check() {
 	}
 	r.catalog.validate(func(at place, format string, args ...any) {
 		n, exact := r.find(at)
-		if exact && malformed[n.Pos()] {
+		if malformed[n.Pos()] && (exact || !n.IsMapping()) {
 			return // its shape was wrong, so that it was not even read
 		}
 		r.problems = append(r.problems, rules.Problem{Pos: n.Pos(), Message: fmt.Sprintf(format, args...)})

@@ -22,6 +22,9 @@ const (
 	// A blob can be a moment later than the pointer to it, on another server of a cluster.
 	blobTries = 5
 	blobPause = 20 * time.Millisecond
+
+	// So can the pointer itself be, on a server that is behind the revision that a commit was made for.
+	behindTries = 10
 )
 
 // Options say where a catalog is kept.
@@ -161,8 +164,8 @@ func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error
 		if err != nil {
 			return nil, nil, err
 		}
-		if by.Base > base.Number {
-			continue // a server of the cluster that is behind
+		if by.Base > base.Number && try < behindTries {
+			continue
 		}
 		if by.Base != 0 && by.Base != base.Number {
 			return nil, nil, fmt.Errorf("change revision %d of the catalog, which is at %d, by %s: %w", by.Base, base.Number, base.Author, ErrConflict)

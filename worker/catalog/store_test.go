@@ -359,6 +359,10 @@ func TestAChangeForAnOlderRevisionConflicts(t *testing.T) {
 	if !errors.Is(err, catalog.ErrConflict) {
 		t.Errorf("got %v, want ErrConflict", err)
 	}
+	_, _, err = s.Change(t.Context(), catalog.Commit{Base: second.Number + 1}, func(c *catalog.Catalog) error { return c.DeactivateRule("praise") })
+	if !errors.Is(err, catalog.ErrConflict) {
+		t.Errorf("for a revision that does not exist: got %v, want ErrConflict", err)
+	}
 	if cur, err := s.Current(t.Context()); err != nil || cur.Number != second.Number {
 		t.Errorf("got %v, %v", cur, err)
 	}
