@@ -1,7 +1,7 @@
 package rules
 
 import (
-	"strings"
+	"regexp"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -38,6 +38,9 @@ func (n Node) at(offset int) Position {
 	return Position{File: n.file.name, Line: c.line, Column: c.column + 1}
 }
 
+// blankEscape is white space as an escape sequence.
+var blankEscape = regexp.MustCompile(`^\\(?:[nt \t]|x20|x09|x0[aA]|u0020|u0009|u000[aA]|U0000(?:0020|0009|000[aA]))$`)
+
 func isBlank(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 
 // cursor walks through the source of a scalar in step with its value.
@@ -63,8 +66,8 @@ func (c *cursor) take(r rune) bool {
 	}
 	if r != '\n' && c.column < len(c.text) && c.text[c.column] == r {
 		c.column++
-	} else if c.escape() == 2 && strings.ContainsRune("nt ", c.text[c.column+1]) {
-		c.column += 2
+	} else if n := c.escape(); n > 1 && blankEscape.MatchString(string(c.text[c.column:min(c.column+n, len(c.text))])) {
+		c.column += n
 	}
 	return true
 }

@@ -1,6 +1,11 @@
 package rules
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // ReadRules reads the list under rules:. It reports what is missing or has the wrong shape, and returns the rules that are
 // whole, in the order of the file and without an age; whether their values are good is for Compile to say. The condition of a
@@ -32,7 +37,7 @@ func readRule(n Node) (r Rule, whole bool) {
 	}
 	before := len(*n.problems)
 	f := n.Fields("name", "active", "when", "link")
-	r = Rule{Name: n.required(f, "name"), Active: true, When: n.required(f, "when"), Pos: n.Pos()}
+	r = Rule{Name: n.required(f, "name"), Active: true, When: n.condition(f), Pos: n.Pos()}
 	if f["name"].yaml != nil {
 		r.Pos = f["name"].Pos()
 	}
@@ -55,7 +60,12 @@ func readRule(n Node) (r Rule, whole bool) {
 	} else {
 		link.Report("write where to link to: {instance: NAME, entity: NAME}")
 	}
-	return r, len(*n.problems) == before
+	return r, len(*n.problems) == before && !n.aliased()
+}
+
+// aliased reports whether an alias stands for a part of the value, which Parse has reported.
+func (n Node) aliased() bool {
+	return n.yaml.Kind == yaml.AliasNode || slices.ContainsFunc(n.yaml.Content, func(y *yaml.Node) bool { return n.child(y).aliased() })
 }
 
 // peek returns the text of a field, if it has one, and reports nothing.
@@ -68,6 +78,14 @@ func (n Node) peek(key string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// condition returns the text of a condition. YAML takes true for a switch where it is one that holds for every post.
+func (n Node) condition(fields map[string]Node) string {
+	if f, ok := fields["when"]; ok && f.yaml.Kind == yaml.ScalarNode && f.yaml.ShortTag() == "!!bool" {
+		return f.yaml.Value
+	}
+	return n.required(fields, "when")
 }
 
 // required returns the text of a field that must be there.

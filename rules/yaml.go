@@ -213,7 +213,7 @@ func (n Node) is(kind yaml.Kind, wanted string) bool {
 func suggest(name string, known []string) string {
 	best, distance := "", 3
 	for _, k := range known {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance && d < len(k) {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance && 3*d <= len(name) {
 			best, distance = k, d
 		}
 	}
