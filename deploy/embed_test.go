@@ -6,19 +6,50 @@ import (
 
 	"postlink/deploy"
 	"postlink/payload"
+	"postlink/worker/catalog"
 )
 
-func TestSamplePostsDecode(t *testing.T) {
+func TestSampleRulesTakeSamplePosts(t *testing.T) {
 	t.Parallel()
-	sources, types := map[string]int{}, map[string]int{}
-	ids := map[string]bool{}
-	for i, line := range bytes.Split(bytes.TrimSpace(deploy.SamplePosts()), []byte("\n")) {
-		p, err := payload.DecodePost(line)
-		if err != nil {
-			t.Fatalf("line %d: %v", i+1, err)
+	sample, err := catalog.LoadFS(deploy.Catalog())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := sample.Compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, posts := map[string]int{}, samplePosts(t)
+	for _, p := range posts {
+		m := set.Match(p)
+		if len(m.Failed) > 0 {
+			t.Errorf("post %s: %v", p.ID, m.Failed)
 		}
+		if m.Rule != nil {
+			taken[m.Rule.Name]++
+		}
+	}
+	for _, r := range sample.Rules {
+		if r.Active != (taken[r.Name] >= 5) {
+			t.Errorf("rule %s, active %t, takes %d of %d posts", r.Name, r.Active, taken[r.Name], len(posts))
+		}
+	}
+	t.Log(taken)
+}
+
+func TestComposeCatalogIsValid(t *testing.T) {
+	t.Parallel()
+	if _, err := catalog.Load("compose"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSamplePostsAreOfEveryKind(t *testing.T) {
+	t.Parallel()
+	sources, types, ids := map[string]int{}, map[string]int{}, map[string]bool{}
+	for _, p := range samplePosts(t) {
 		if ids[p.ID] {
-			t.Errorf("line %d: id %s comes twice", i+1, p.ID)
+			t.Errorf("id %s comes twice", p.ID)
 		}
 		ids[p.ID] = true
 		sources[p.Source]++
@@ -34,5 +65,17 @@ func TestSamplePostsDecode(t *testing.T) {
 			t.Errorf("%d posts of type %s, want some", types[kind], kind)
 		}
 	}
-	t.Log(len(ids), sources, types)
+}
+
+func samplePosts(t *testing.T) []*payload.Post {
+	t.Helper()
+	var posts []*payload.Post
+	for i, line := range bytes.Split(bytes.TrimSpace(deploy.SamplePosts()), []byte("\n")) {
+		p, err := payload.DecodePost(line)
+		if err != nil {
+			t.Fatalf("line %d: %v", i+1, err)
+		}
+		posts = append(posts, p)
+	}
+	return posts
 }
