@@ -20,6 +20,7 @@ import (
 type DelivererOptions struct {
 	Bus     *bus.Bus
 	Ledger  *ledger.Ledger
+	Catalog *catalog.Store // asked, before links of an instance are given up, whether it is really deleted
 	Dial    Dial
 	Metrics *Metrics
 	Log     *zap.Logger
@@ -42,8 +43,8 @@ type DelivererOptions struct {
 type Dial func(dynamics.Instance) (*dynamics.Client, error)
 
 func (o *DelivererOptions) validate() error {
-	if o.Bus == nil || o.Ledger == nil || o.Dial == nil || o.Metrics == nil || o.Log == nil {
-		return errors.New("make a deliverer: bus, ledger, dial, metrics and log are needed")
+	if o.Bus == nil || o.Ledger == nil || o.Catalog == nil || o.Dial == nil || o.Metrics == nil || o.Log == nil {
+		return errors.New("make a deliverer: bus, ledger, catalog, dial, metrics and log are needed")
 	}
 	if o.Backlink == nil {
 		o.Backlink = func(ledger.Key) string { return "" }
@@ -129,9 +130,16 @@ func (d *Deliverer) Run(ctx context.Context) error {
 	}
 }
 
-// follow makes the lanes those of the instances given.
+// follow makes the lanes those of the instances given, and closing ones of the outboxes whose instance was deleted.
 func (d *Deliverer) follow(ctx context.Context, instances []dynamics.Instance) {
 	wanted := map[string]dynamics.Instance{}
+	deleted, err := d.opts.Bus.Outboxes(ctx)
+	if err != nil {
+		d.log.Warn("cannot look for the outboxes of deleted instances", zap.Error(err))
+	}
+	for _, name := range deleted {
+		wanted[name] = dynamics.Instance{Name: name}
+	}
 	for _, i := range instances {
 		wanted[i.Name] = i
 	}

@@ -27,7 +27,8 @@ const unplannedTime = 5 * time.Minute
 // seenEvery is how often a lane writes down that its instance answers.
 const seenEvery = time.Minute
 
-// lane delivers the links of one instance. It starts parked: the first probe opens it.
+// lane delivers the links of one instance. It starts parked: the first probe opens it. The lane of an instance that was
+// deleted is closing: it gives up what still waits.
 type lane struct {
 	d        *Deliverer
 	instance dynamics.Instance
@@ -57,15 +58,22 @@ func newLane(d *Deliverer, instance dynamics.Instance) *lane {
 		}
 		d.opts.Metrics.closed.WithLabelValues(instance.Name, why).Set(value)
 	})
-	l.gate.close(whyParked, time.Time{})
+	if !l.closing() {
+		l.gate.close(whyParked, time.Time{})
+	}
 	return l
 }
+
+// closing reports whether the instance is no longer in the catalog.
+func (l *lane) closing() bool { return l.instance.URL == "" }
 
 // start runs the lane until stop is called or ctx ends.
 func (l *lane) start(ctx context.Context) {
 	ctx, l.cancel = context.WithCancel(ctx)
 	var wg sync.WaitGroup
-	wg.Go(func() { l.probe(ctx) })
+	if !l.closing() {
+		wg.Go(func() { l.probe(ctx) })
+	}
 	wg.Go(func() { l.deliver(ctx) })
 	go func() {
 		defer close(l.done)
@@ -150,11 +158,26 @@ func (l *lane) handle(ctx context.Context, msg jetstream.Msg) (delay time.Durati
 	switch {
 	case link.Generation != generation || link.Instance != l.instance.Name:
 		return 0, nil // an older link of the post; the current one has an entry of its own
+	case link.State == ledger.Queued && l.closing():
+		return l.giveUp(ctx, entry, msg.Data())
 	case link.State == ledger.Queued:
 		return l.send(ctx, entry, msg.Data())
 	default: // settled before, but perhaps not told before the crash that brought it back
 		return 0, l.tell(ctx, entry, msg.Data())
 	}
+}
+
+// giveUp makes a dead letter of a link whose instance was deleted. Another worker may know already that it was added again.
+func (l *lane) giveUp(ctx context.Context, entry ledger.Entry, data []byte) (time.Duration, error) {
+	revision, err := l.d.opts.Catalog.Current(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := revision.Catalog.Instance(l.instance.Name); err == nil {
+		return spread(l.d.opts.RetryFirst), nil
+	}
+	reason := fmt.Sprintf("instance %s was deleted before the link was delivered; add it again and redrive this letter, or link the post elsewhere", l.instance.Name)
+	return 0, l.finish(ctx, l.log.With(zap.String("post_id", entry.Post.PostID)), entry, data, ledger.Dead, reason)
 }
 
 // unplanned handles an entry that the ledger does not know. By hand, links are put into the outbox first, so it may be only a

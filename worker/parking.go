@@ -2,42 +2,10 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
-
-	"postlink/worker/bus"
 )
-
-// InstanceState is what is known of an instance, apart from what the catalog says of it.
-type InstanceState struct {
-	Organization uuid.UUID `json:"organization,omitzero"` // id of the organization behind it
-	Version      string    `json:"version,omitempty"`
-	LastSeen     time.Time `json:"last_seen,omitzero"` // when it last answered
-	Parked       string    `json:"parked,omitempty"`   // why it is sent nothing, for people; empty while it is not parked
-	ParkedSince  time.Time `json:"parked_since,omitzero"`
-}
-
-// State reads what is known of an instance; the zero value when nothing is.
-func State(ctx context.Context, b *bus.Bus, instance string) (InstanceState, error) {
-	var s InstanceState
-	entry, err := b.Instances().Get(ctx, instance)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return s, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(entry.Value(), &s)
-	}
-	if err != nil {
-		return s, fmt.Errorf("read the state of instance %s: %w", instance, err)
-	}
-	return s, nil
-}
 
 // park stops the deliveries of the lane until a probe succeeds, and says why, once.
 func (l *lane) park(ctx context.Context, reason string) {
@@ -110,7 +78,8 @@ func (l *lane) ask(ctx context.Context) error {
 		return errSocialDataDisabled
 	}
 	l.write(ctx, func(s *InstanceState) {
-		*s = InstanceState{Organization: org.ID, Version: org.Version, LastSeen: l.d.opts.Now().UTC()}
+		s.Organization, s.Version, s.LastSeen = org.ID, org.Version, l.d.opts.Now().UTC()
+		s.Parked, s.ParkedSince = "", time.Time{}
 	})
 	return nil
 }
@@ -143,16 +112,12 @@ func (l *lane) seen(ctx context.Context) {
 	}
 }
 
-// write changes the instance's state and shares it. The state is for people: when it cannot be written nothing stops.
+// write changes what is known of the instance. That is for people: when it cannot be written nothing stops.
 func (l *lane) write(ctx context.Context, change func(*InstanceState)) {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	change(&l.state)
-	data, err := json.Marshal(l.state)
-	l.mu.Unlock()
-	if err == nil {
-		_, err = l.d.opts.Bus.Instances().Put(ctx, l.instance.Name, data)
-	}
-	if err != nil && ctx.Err() == nil {
+	if err := update(ctx, l.d.opts.Bus, l.instance.Name, change); err != nil && ctx.Err() == nil {
 		l.log.Warn("cannot write down the state of the instance", zap.Error(err))
 	}
 }

@@ -140,7 +140,7 @@ func (w *world) worker() (*worker.Deliverer, *catalog.Live, *worker.Matcher) {
 	w.t.Helper()
 	metrics := worker.NewMetrics(prometheus.NewRegistry())
 	opts := worker.DelivererOptions{
-		Bus: w.bus, Ledger: w.ledger, Metrics: metrics, Log: zap.NewNop(), Slots: w.slots,
+		Bus: w.bus, Ledger: w.ledger, Catalog: w.store, Metrics: metrics, Log: zap.NewNop(), Slots: w.slots,
 		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
 			i.URL = w.url + "/" + i.Name
 			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t")})

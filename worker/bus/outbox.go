@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -11,6 +12,9 @@ import (
 
 // ErrOutboxFull says that an instance's outbox takes no more links until some are delivered.
 var ErrOutboxFull = errors.New("the outbox is full")
+
+// outboxName begins the names of the outboxes' streams.
+const outboxName = "OUTBOX_"
 
 // codeStreamFull is what JetStream answers when a stream refuses an entry for its limits (errors.json: 10077).
 const codeStreamFull jetstream.ErrorCode = 10077
@@ -26,7 +30,7 @@ type Outbox struct {
 
 // Outbox declares the outbox of an instance, whose name is a subject token.
 func (b *Bus) Outbox(ctx context.Context, instance string) (*Outbox, error) {
-	name := b.name("OUTBOX_" + instance)
+	name := b.name(outboxName + instance)
 	if err := b.declareStream(ctx, jetstream.StreamConfig{
 		Name:        name,
 		Description: "Links that wait to be delivered to " + instance + ".",
@@ -54,6 +58,19 @@ func (b *Bus) Outbox(ctx context.Context, instance string) (*Outbox, error) {
 		return nil, fmt.Errorf("declare consumer %s of stream %s: %w", delivererName, name, unreachable(err))
 	}
 	return &Outbox{bus: b, instance: instance, stream: stream, consumer: consumer}, nil
+}
+
+// Outboxes names the instances that have an outbox, be they still in the catalog or not.
+func (b *Bus) Outboxes(ctx context.Context) ([]string, error) {
+	var instances []string
+	names := b.js.StreamNames(ctx, jetstream.WithStreamListSubject(b.outboxSubject("*")))
+	for name := range names.Name() {
+		instances = append(instances, strings.TrimPrefix(name, b.name(outboxName)))
+	}
+	if err := names.Err(); err != nil {
+		return nil, fmt.Errorf("list the outboxes: %w", unreachable(err))
+	}
+	return instances, nil
 }
 
 // Consumer hands out the entries.
