@@ -78,7 +78,7 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 		dial = Dial
 	}
 	a.deliverer, err = worker.NewDeliverer(worker.DelivererOptions{
-		Bus: a.Bus, Ledger: a.Ledger, Dial: dial, Metrics: metrics, Log: opts.Log, OnLinked: opts.OnLinked,
+		Bus: a.Bus, Ledger: a.Ledger, Catalog: a.Catalog, Dial: dial, Metrics: metrics, Log: opts.Log, OnLinked: opts.OnLinked,
 		Backlink: func(post ledger.Key) string { return public + "/posts/" + post.Encode() },
 		Slots:    opts.Slots, MaxAge: opts.MaxAge,
 	})
