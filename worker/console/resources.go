@@ -50,12 +50,11 @@ type Secret struct {
 
 // NewInstance asks for an instance to be added.
 type NewInstance struct {
-	Name     string   `json:"name" minLength:"1" maxLength:"63" doc:"Lower case letters, digits and dashes; it can never change" example:"contoso"`
-	URL      string   `json:"url" minLength:"1" maxLength:"2000" doc:"Address of the organization" example:"https://contoso.crm.dynamics.com"`
-	Default  bool     `json:"default,omitempty" doc:"Preselect it for manual links, in place of any other"`
-	Enabled  *bool    `json:"enabled,omitempty" doc:"Whether it takes links; true when absent"`
-	Auth     Auth     `json:"auth"`
-	Entities []Entity `json:"entities,omitempty" maxItems:"200" nullable:"false" doc:"Record types to configure at once"`
+	Name    string `json:"name" minLength:"1" maxLength:"63" doc:"Lower case letters, digits and dashes; it can never change" example:"contoso"`
+	URL     string `json:"url" minLength:"1" maxLength:"2000" doc:"Address of the organization" example:"https://contoso.crm.dynamics.com"`
+	Default bool   `json:"default,omitempty" doc:"Preselect it for manual links, in place of any other"`
+	Enabled *bool  `json:"enabled,omitempty" doc:"Whether it takes links; true when absent"`
+	Auth    Auth   `json:"auth"`
 }
 
 // InstanceChange changes how an instance is reached. What is absent stays.
