@@ -1,6 +1,9 @@
 package console
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // The resources of the API, as answers show them. Programs that use the API may decode answers into these types.
 
@@ -30,6 +33,8 @@ type Instance struct {
 	LastSeen     time.Time `json:"last_seen,omitzero" doc:"When it last answered"`
 	Parked       string    `json:"parked,omitempty" doc:"Why it is sent nothing for now; absent while it is not parked"`
 	ParkedSince  time.Time `json:"parked_since,omitzero"`
+	RefreshedAt  time.Time `json:"refreshed_at,omitzero" doc:"When its metadata was last read"`
+	Missing      []string  `json:"missing,omitempty" nullable:"false" doc:"Entities that are gone in Dynamics, but that active rules use"`
 }
 
 // Auth says how to log in to an instance. Secrets themselves are never part of it, only where they are.
@@ -94,8 +99,15 @@ type Refresh struct {
 	At           time.Time `json:"at"`
 	Organization string    `json:"organization"`
 	Version      string    `json:"version"`
-	Removed      []Entity  `json:"removed" nullable:"false" doc:"What is gone in Dynamics and was removed here: whole entities, without fields, and fields of others"`
-	Missing      []Entity  `json:"missing" nullable:"false" doc:"What is gone in Dynamics and was kept here, since active rules use its entity"`
+	Removed      []Missing `json:"removed" nullable:"false" doc:"What is gone in Dynamics and was removed here"`
+	Kept         []Missing `json:"kept" nullable:"false" doc:"Entities that are gone in Dynamics and were kept here, since active rules use them"`
+}
+
+// Missing is an entity, or a field of one, that was configured and that Dynamics has not.
+type Missing struct {
+	Entity string   `json:"entity"`
+	Field  string   `json:"field,omitempty" doc:"Absent when the whole entity is gone"`
+	Rules  []string `json:"rules,omitempty" nullable:"false" doc:"Active rules that use the entity"`
 }
 
 // Rule is a rule of the catalog with what became of the posts that it took.
@@ -121,7 +133,7 @@ type Counts struct {
 
 // Post is a post of the stream.
 type Post struct {
-	Name        string    `json:"name" doc:"How to name the post in paths and requests" example:"@17"`
+	Name        string    `json:"name" doc:"How to name the post in paths and requests" example:"~dHdpdHRlcg.MQ"`
 	Sequence    uint64    `json:"sequence,omitzero" doc:"Place in the posts stream; absent for a post that never was there"`
 	ArrivedAt   time.Time `json:"arrived_at,omitzero"`
 	Problem     string    `json:"problem,omitempty" doc:"Why the post cannot be read, or shown"`
@@ -209,11 +221,11 @@ type Record struct {
 
 // NewLink asks for a post to be linked by hand. Either Post or Event is given.
 type NewLink struct {
-	Post     string `json:"post,omitempty" maxLength:"1000" doc:"The post: @sequence, id, or network/id" example:"@17"`
-	Event    any    `json:"event,omitempty" doc:"The post itself, as an MSE event"`
-	Instance string `json:"instance,omitempty" maxLength:"63" doc:"The default one when absent"`
-	Entity   string `json:"entity,omitempty" maxLength:"128" doc:"The only configured one when absent"`
-	Notes    string `json:"notes,omitempty" doc:"At most 250 characters"`
+	Post     string          `json:"post,omitempty" maxLength:"1000" doc:"The post: @sequence, id, or network/id" example:"@17"`
+	Event    json.RawMessage `json:"event,omitempty" doc:"The post itself, as an MSE event"`
+	Instance string          `json:"instance,omitempty" maxLength:"63" doc:"The default one when absent"`
+	Entity   string          `json:"entity,omitempty" maxLength:"128" doc:"The only configured one when absent"`
+	Notes    string          `json:"notes,omitempty" doc:"At most 250 characters"`
 }
 
 // What the fields of LinkDetails are of.
