@@ -23,7 +23,7 @@ const (
 	maxCondition = 16 << 10 // bytes
 	maxNodes     = 5_000    // of its syntax tree
 	maxNesting   = 2        // of all, any, filter and such in each other
-	maxWork      = 1 << 20  // steps of all loops together, and bytes of text that it may make, on one post
+	maxWork      = 1 << 19  // steps of all loops together, and bytes of text that it may make, on one post
 )
 
 // conditionCompiler turns conditions into programs. It remembers the types that it has met: for one goroutine at a time.
@@ -50,6 +50,9 @@ func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *Problem) {
 			return program, nil
 		}
 	}
+	if flaw.at == wholeCondition {
+		flaw.at = len([]rune(r.When)) - len([]rune(strings.TrimLeft(r.When, " \t\n")))
+	}
 	p := r.problem(flaw.at, "%s", flaw.message)
 	return nil, &p
 }
@@ -59,6 +62,12 @@ type flaw struct {
 	at      int
 	message string
 }
+
+// Places of flaws that are not at one character.
+const (
+	wholeCondition = -1
+	conditionsEnd  = maxCondition
+)
 
 // check parses a condition and holds it against the language.
 func (c *conditionCompiler) check(when string) (tree *parser.Tree, wrong *flaw) {
@@ -116,7 +125,7 @@ var (
 
 // explain puts an error of the library into the words of people who write conditions.
 func explain(err error) *flaw {
-	f := &flaw{message: own(err.Error())}
+	f := &flaw{at: wholeCondition, message: own(err.Error())}
 	var at *file.Error
 	if errors.As(err, &at) {
 		f.at, f.message = at.From, own(at.Message)
@@ -128,15 +137,30 @@ func explain(err error) *flaw {
 		name := noName.FindStringSubmatch(f.message)[1]
 		f.message = "unknown name " + name + "; " + hint(name)
 	case notBool.MatchString(f.message):
-		f.message = "the condition must be true or false, this is " + notBool.FindStringSubmatch(f.message)[1] + "; compare it with something"
+		f.message = "the condition must be true or false, this is " + typeName(notBool.FindStringSubmatch(f.message)[1]) + "; compare it with something"
 	case noField.MatchString(f.message):
 		f.message = "unknown name " + noField.FindStringSubmatch(f.message)[1]
 	case goRegexp.MatchString(f.message):
 		f.message = "this is no regular expression: " + goRegexp.FindStringSubmatch(f.message)[1]
 	case strings.HasPrefix(f.message, "unexpected token EOF"):
-		f.message = "the condition ends too early; complete it"
+		f.at, f.message = conditionsEnd, "the condition ends too early; complete it"
 	}
 	return f
+}
+
+// typeName is what people call a type of the library.
+func typeName(t string) string {
+	switch {
+	case t == "string":
+		return "a text"
+	case t == "int" || t == "float64":
+		return "a number"
+	case strings.HasPrefix(t, "[]"):
+		return "a list"
+	case t == "unknown" || t == "interface {}" || t == "nil":
+		return "a value of unknown type"
+	}
+	return t
 }
 
 // hint says what somebody meant who wrote a name that stands for nothing.

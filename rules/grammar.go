@@ -79,17 +79,17 @@ func (g *grammar) walk(n ast.Node) {
 
 // member checks names, which the library would report without saying what was meant.
 func (g *grammar) member(n *ast.MemberNode) {
-	name, ok := n.Property.(*ast.StringNode)
-	if !ok {
-		return
-	}
 	owner, known := "", []string(nil)
 	if isPost(n.Node) {
 		owner, known = "post", postNames
 	} else if base, ok := field(n.Node); ok && base == "author" {
 		owner, known = "post.author", authorNames
 	}
+	name, ok := n.Property.(*ast.StringNode)
 	switch {
+	case !ok && known != nil:
+		g.refuse(n.Property, "write the name of the field, as in post.text")
+	case !ok:
 	case known != nil && !slices.Contains(known, name.Value):
 		g.refuse(name, "unknown name %s.%s; %s", owner, name.Value, suggest(name.Value, known))
 	case name.Value == "Local":
@@ -193,9 +193,6 @@ func (t *types) walk(n ast.Node) {
 	switch n := n.(type) {
 	case *ast.MemberNode:
 		base = n.Node
-		if _, named := n.Property.(*ast.StringNode); !named && kind(n.Node) == reflect.Struct {
-			t.refuse(n.Property, "write the name of the field, as in post.text")
-		}
 	case *ast.CallNode:
 		callee = n.Callee
 	case *ast.ChainNode:
