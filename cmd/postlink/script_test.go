@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// patience is how long a script waits for a fact.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"postlink": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+		defer stop()
+		os.Exit(run(ctx, os.Args[1:]))
+	}})
+}
+
+// TestCommands runs the scripts: the commands as a user types them, in a folder and a process of their own.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			for i := 1; i <= 4; i++ {
+				port, err := freePort()
+				if err != nil {
+					return err
+				}
+				env.Setenv(fmt.Sprintf("PORT%d", i), port)
+			}
+			env.Setenv("SANDBOX_TOKEN", "sandbox")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor, "exits": exits, "expand": expand},
+	})
+}
+
+// freePort is a port of loopback that nobody uses at this moment.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		return "", err
+	}
+	return port, l.Close()
+}
+
+// expand puts the values of ${VARIABLES} into files: expand serve.yaml.
+func expand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: expand FILE...")
+	}
+	for _, file := range args {
+		path := ts.MkAbs(file)
+		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o600))
+	}
+}
+
+// waitFor waits until a URL answers 200: waitfor http://127.0.0.1:$PORT1/readyz.
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfor URL")
+	}
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	end := time.After(patience)
+	for {
+		resp, err := http.Get(args[0]) //nolint:gosec,noctx // of this very test
+		if err == nil {
+			_ = resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+			err = fmt.Errorf("status %s", resp.Status)
+		}
+		select {
+		case <-look.C:
+		case <-end:
+			ts.Fatalf("%s never answered: %v", args[0], err)
+		}
+	}
+}
+
+// exits runs a command and compares its exit code: exits 78 postlink check bad.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND...")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := "0"
+	if err != nil {
+		var exit interface{ ExitCode() int }
+		if e, ok := err.(interface{ ExitCode() int }); ok {
+			exit = e
+		} else {
+			ts.Fatalf("%s: %v", args[1], err)
+		}
+		code = fmt.Sprint(exit.ExitCode())
+	}
+	if code != args[0] {
+		ts.Fatalf("%v ended with code %s, want %s", args[1:], code, args[0])
+	}
+}
