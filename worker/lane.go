@@ -15,10 +15,11 @@ import (
 	"go.uber.org/zap"
 
 	"postlink/dynamics"
+	"postlink/worker/bus"
 	"postlink/worker/ledger"
 )
 
-// deliveryTime bounds one delivery, all its requests together; it is shorter than the ack wait of the outboxes.
+// deliveryTime bounds one delivery, all its requests together.
 const deliveryTime = 45 * time.Second
 
 // unplannedTime is how long an entry of the outbox may wait for its plan in the ledger; more than JetStream's duplicate window.
@@ -104,7 +105,7 @@ func (l *lane) deliver(ctx context.Context) {
 		outbox, err := l.d.opts.Bus.Outbox(ctx, l.instance.Name)
 		if err == nil {
 			in := intake{
-				consumer: outbox.Consumer(), slots: l.d.opts.Slots, buffer: 4 * l.d.opts.Slots, drain: l.d.opts.Drain,
+				consumer: outbox.Consumer(), slots: l.d.opts.Slots, buffer: 2 * l.d.opts.Slots, drain: l.d.opts.Drain,
 				log: l.log, pulling: l.pulling.Store, gate: l.gate.wait,
 			}
 			_ = in.run(ctx, l.settle) // returns when ctx has ended
@@ -121,7 +122,7 @@ func (l *lane) deliver(ctx context.Context) {
 func (l *lane) settle(ctx context.Context, msg jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, deliveryTime)
 	defer cancel()
-	delay, err := l.handle(ctx, msg)
+	delay, err := keepAlive(ctx, msg, func() (time.Duration, error) { return l.handle(ctx, msg) })
 	switch {
 	case err != nil:
 		l.log.Warn("cannot settle a link, trying again", zap.Error(err), zap.Duration("delay", retryPost))
@@ -134,6 +135,20 @@ func (l *lane) settle(ctx context.Context, msg jetstream.Msg) {
 	if err != nil {
 		l.log.Debug("cannot answer for a link; it will come again", zap.Error(err))
 	}
+}
+
+// keepAlive tells NATS, while work goes on, that the message is still in good hands.
+func keepAlive(ctx context.Context, msg jetstream.Msg, work func() (time.Duration, error)) (time.Duration, error) {
+	ctx, done := context.WithCancel(ctx)
+	var teller sync.WaitGroup
+	teller.Go(func() {
+		for sleep(ctx, bus.DeliverWait/3) {
+			_ = msg.InProgress() // without it the link is only delivered twice, which is harmless
+		}
+	})
+	defer teller.Wait()
+	defer done()
+	return work()
 }
 
 // handle delivers one link. A delay says that it is to come again; an error that NATS failed and it has to.

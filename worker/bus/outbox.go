@@ -50,7 +50,7 @@ func (b *Bus) Outbox(ctx context.Context, instance string) (*Outbox, error) {
 		Durable:       delivererName,
 		Description:   "Delivers links; all workers share it.",
 		AckPolicy:     jetstream.AckExplicitPolicy,
-		AckWait:       deliverWait,
+		AckWait:       DeliverWait,
 		MaxDeliver:    -1,
 		MaxAckPending: deliverPending,
 	})

@@ -13,10 +13,9 @@ const (
 	matcherName   = "matcher"
 	delivererName = "deliverer"
 
-	// matchWait and deliverWait are how long a delivery may stay unacknowledged before NATS gives it to another worker: the
-	// wait in a worker's buffer and the longest handling together.
-	matchWait   = 30 * time.Second
-	deliverWait = 60 * time.Second
+	// matchWait is how long a post may stay unacknowledged before NATS gives it to another worker: after so long, what a
+	// killed worker held goes on.
+	matchWait = 30 * time.Second
 
 	// matchPending and deliverPending bound the deliveries, over all workers, that are under way or put off. Posts are put
 	// off only while an outbox is full, so that one full outbox can hold back this many posts before the others wait too.
@@ -26,6 +25,9 @@ const (
 	// owned marks the streams that postlink made and may change.
 	owned = "postlink"
 )
+
+// DeliverWait is the same for an entry of an outbox. Whoever needs longer says that it is in progress.
+const DeliverWait = 30 * time.Second
 
 func (b *Bus) name(s string) string    { return b.opts.Prefix + s }
 func (b *Bus) subject(s string) string { return b.opts.Prefix + s }
