@@ -7,12 +7,42 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"postlink/worker"
+	"postlink/worker/bus"
+	"postlink/worker/catalog"
 )
 
-// Options configure the handler.
+// Options configure the handler. All of them are needed where nothing else is said.
 type Options struct {
-	Ready    []Check             // what readiness depends on
-	Gatherer prometheus.Gatherer // whose metrics are shown
+	Bus           *bus.Bus
+	Catalog       *catalog.Store
+	Linker        *worker.Linker
+	Reader        *worker.Reader
+	Administrator *worker.Administrator
+	Journal       *worker.Journal
+	RuleErrors    func(rule string) int // posts on which a rule's condition failed in the past 7 days; nil when nobody counts
+
+	Tokens   []Token               // who may do what; none: everybody may do everything, but only from this machine
+	Stopping <-chan struct{}       // closed when streams have to end, so that the server can stop; nil: they end with the Journal
+	Ready    []Check               // what readiness depends on; may be empty
+	Gatherer prometheus.Gatherer   // whose metrics are shown
+	Metrics  prometheus.Registerer // where requests are counted
+	Log      *zap.Logger
+}
+
+func (o *Options) validate() error {
+	switch {
+	case o.Bus == nil || o.Catalog == nil || o.Linker == nil || o.Reader == nil || o.Administrator == nil || o.Journal == nil:
+		return errors.New("make the console: bus, catalog, linker, reader, administrator and journal are needed")
+	case o.Gatherer == nil || o.Metrics == nil || o.Log == nil:
+		return errors.New("make the console: gatherer, metrics and log are needed")
+	}
+	if o.RuleErrors == nil {
+		o.RuleErrors = func(string) int { return 0 }
+	}
+	return nil
 }
 
 // Check is one condition of readiness. Dynamics being up is never one: links wait for it without harm.
@@ -21,10 +51,18 @@ type Check struct {
 	OK   func() bool
 }
 
-// New makes the HTTP handler.
+// New makes the HTTP handler. The error names the option that is missing, or the token that cannot be used.
 func New(opts Options) (http.Handler, error) {
-	if opts.Gatherer == nil {
-		return nil, errors.New("make the console: a gatherer of metrics is needed")
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(opts.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	api, err := newAPI(opts)
+	if err != nil {
+		return nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -32,6 +70,7 @@ func New(opts Options) (http.Handler, error) {
 	})
 	mux.HandleFunc("GET /readyz", readiness(opts.Ready))
 	mux.Handle("GET /metrics", promhttp.HandlerFor(opts.Gatherer, promhttp.HandlerOpts{}))
+	mux.Handle("/", &gateway{api: api, keys: keys, metrics: newMetrics(opts.Metrics), log: opts.Log.Named("http"), audit: opts.Log.Named("audit")})
 	return mux, nil
 }
 

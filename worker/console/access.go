@@ -1,0 +1,159 @@
+package console
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// Role is what somebody may do. Each role may do all that the roles before it may.
+type Role int
+
+// The roles, the least first.
+const (
+	Reader        Role = iota + 1 // sees everything
+	Responder                     // links posts
+	Manager                       // removes links, sends dead letters on their way again
+	Administrator                 // changes the catalog, drops dead letters
+)
+
+var roleNames = [...]string{Reader: "reader", Responder: "responder", Manager: "manager", Administrator: "administrator"}
+
+// String is the role's name, lower case.
+func (r Role) String() string {
+	if r < Reader || r > Administrator {
+		return fmt.Sprintf("role %d", int(r))
+	}
+	return roleNames[r]
+}
+
+// ParseRole reads a role's name.
+func ParseRole(name string) (Role, error) {
+	for r := Reader; r <= Administrator; r++ {
+		if roleNames[r] == name {
+			return r, nil
+		}
+	}
+	return 0, fmt.Errorf("role %q: write %s", name, strings.Join(roleNames[Reader:], ", "))
+}
+
+// Token lets whoever holds it act under a name. The token itself is not kept.
+type Token struct {
+	Name string // of the person or program, as history and audit show it
+	Role Role
+	Hash [sha256.Size]byte // SHA-256 of the token
+}
+
+var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]{0,63}$`)
+
+// ParseToken reads an entry of the configuration; hash is the SHA-256 of the token, in hexadecimal.
+func ParseToken(name, role, hash string) (Token, error) {
+	t := Token{Name: name}
+	if !tokenName.MatchString(name) {
+		return Token{}, fmt.Errorf("token name %q: write 1 to 64 letters, digits, @, dots, dashes and underscores, as in ann@example.com", name)
+	}
+	var err error
+	if t.Role, err = ParseRole(role); err != nil {
+		return Token{}, fmt.Errorf("token %s: %w", name, err)
+	}
+	sum, err := hex.DecodeString(strings.TrimSpace(hash))
+	if err != nil || len(sum) != len(t.Hash) {
+		return Token{}, fmt.Errorf("token %s: its hash is not a SHA-256 in 64 hexadecimal digits; make one with: printf %%s TOKEN | sha256sum", name)
+	}
+	t.Hash = [sha256.Size]byte(sum)
+	return t, nil
+}
+
+// Open reports whether a console with these tokens may be reached from other machines.
+func Open(tokens []Token) bool { return len(tokens) > 0 }
+
+// caller is who makes a request.
+type caller struct {
+	name string
+	role Role
+}
+
+// local is everybody while there are no tokens.
+var local = caller{"local", Administrator}
+
+// keyring knows the tokens. It is not changed once made.
+type keyring struct{ tokens []Token }
+
+func newKeyring(tokens []Token) (*keyring, error) {
+	names, hashes := map[string]bool{}, map[[sha256.Size]byte]string{}
+	for _, t := range tokens {
+		switch {
+		case t.Name == "":
+			return nil, errors.New("make the console: a token has no name")
+		case t.Role < Reader || t.Role > Administrator:
+			return nil, fmt.Errorf("make the console: token %s has no role", t.Name)
+		case t.Hash == sha256.Sum256(nil), t.Hash == [sha256.Size]byte{}:
+			return nil, fmt.Errorf("make the console: token %s is empty; make one with: openssl rand -hex 32", t.Name)
+		case names[t.Name]:
+			return nil, fmt.Errorf("make the console: two tokens are named %s; give each its own name", t.Name)
+		case hashes[t.Hash] != "":
+			return nil, fmt.Errorf("make the console: %s and %s have the same token; give each its own", hashes[t.Hash], t.Name)
+		}
+		names[t.Name], hashes[t.Hash] = true, t.Name
+	}
+	return &keyring{tokens}, nil
+}
+
+// admit says who makes a request, or why nobody is let in.
+func (k *keyring) admit(r *http.Request) (caller, *Problem) {
+	if len(k.tokens) == 0 {
+		return local, fromHere(r)
+	}
+	scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	presented = strings.TrimSpace(presented)
+	if !strings.EqualFold(scheme, "Bearer") || presented == "" {
+		return caller{}, newProblem(kindUnauthenticated, "the request carries no token; send it as Authorization: Bearer TOKEN")
+	}
+	hash := sha256.Sum256([]byte(presented))
+	var found caller
+	for _, t := range k.tokens { // all of them, so that time tells nothing
+		if subtle.ConstantTimeCompare(hash[:], t.Hash[:]) == 1 {
+			found = caller{t.Name, t.Role}
+		}
+	}
+	if found.role == 0 {
+		return caller{}, newProblem(kindUnauthenticated, "the token is not known here; ask an administrator for one")
+	}
+	return found, nil
+}
+
+// fromHere refuses what pages of other sites make a browser on this machine send: by a name of theirs that leads here, or
+// from a page of theirs.
+func fromHere(r *http.Request) *Problem {
+	if !loopback(r.Host) {
+		return newProblem(kindForeign, "without tokens only this machine is served, under its own name; use http://localhost, or configure tokens")
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+		return newProblem(kindForeign, "the request comes from a page of another site; open the console itself, or configure tokens")
+	}
+	return nil
+}
+
+func loopback(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return err == nil && addr.Unmap().IsLoopback()
+}

@@ -1,0 +1,195 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	maxBody        = 1 << 20          // bytes of a request
+	maxCatalogBody = 64 << 20         // bytes of a whole catalog
+	bodyTime       = 20 * time.Second // for a request's body to arrive
+	answerTime     = 30 * time.Second // for a request to be answered
+	askingTime     = time.Minute      // when Dynamics is asked first
+	catalogTime    = 2 * time.Minute  // for a whole catalog
+	writeTime      = 30 * time.Second // for an answer to travel, on top
+)
+
+// exchange is one request as it goes through the gateway. It travels in the request's context.
+type exchange struct {
+	id      string
+	caller  caller
+	problem *Problem // that it was answered with
+}
+
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// gateway is what every request to the API goes through: it names the request, decides whether it may be made, bounds what it
+// takes, and writes down what became of it.
+type gateway struct {
+	api     *api
+	keys    *keyring
+	metrics *metrics
+	log     *zap.Logger
+	audit   *zap.Logger
+}
+
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	x := &exchange{id: rand.Text()}
+	answer := &answer{ResponseWriter: w}
+	header := w.Header()
+	header.Set("X-Request-Id", x.id)
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Referrer-Policy", "no-referrer")
+
+	op, found := g.api.operation(r)
+	route := "none"
+	if found {
+		route = op.method + " " + op.path
+	}
+	defer func() {
+		if crash := recover(); crash != nil {
+			g.crashed(answer, x, route, crash)
+		}
+		g.metrics.count(route, answer.code(), time.Since(began), op.stream)
+		if op.change {
+			g.note(x, op, r, answer.code())
+		}
+	}()
+	if problem := g.serve(answer, r, x, op, found); problem != nil {
+		x.refuse(problem)
+		problem.write(answer)
+	}
+}
+
+// serve lets a request through, or says why not.
+func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op operation, found bool) *Problem {
+	var problem *Problem
+	if x.caller, problem = g.keys.admit(r); problem != nil && op.role != anybody {
+		return problem
+	}
+	if !found {
+		return g.api.missing(w, r)
+	}
+	if x.caller.role < op.role {
+		problem := newProblem(kindForbidden, "this takes the role "+op.role.String()+", "+x.caller.name+" is "+x.caller.role.String()+"; ask an administrator")
+		return problem
+	}
+	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
+	if !op.stream {
+		bound, cancel := context.WithTimeout(ctx, op.timeout)
+		defer cancel()
+		ctx = bound
+		// What cannot take a deadline is a test's.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + op.timeout + writeTime))
+	}
+	r = r.WithContext(ctx)
+	body, problem := readBody(w, r, op.maxBody)
+	if problem != nil {
+		return problem
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	g.api.mux.ServeHTTP(w, r)
+	return nil
+}
+
+// readBody reads a request's body whole, so that what goes wrong with it is told in one way.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *Problem) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	var (
+		large *http.MaxBytesError
+		late  net.Error
+	)
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &large):
+		return nil, newProblem(kindTooLarge, "the request has more than "+megabytes(most)+"; send less at once")
+	case errors.As(err, &late) && late.Timeout():
+		return nil, newProblem(kindSlow, "the request's body did not arrive in time; send it again")
+	default:
+		return nil, newProblem(kindMalformed, "the request's body broke off; send it again")
+	}
+}
+
+// refuse notes what the request is answered with.
+func (x *exchange) refuse(p *Problem) {
+	p.RequestID = x.id
+	x.problem = p
+}
+
+// crashed answers a request whose handling panicked, if it can still be answered. The stack is for the log alone.
+func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
+	if crash == http.ErrAbortHandler { //nolint:errorlint,err113 // a sentinel that is panicked with as it is
+		panic(crash)
+	}
+	g.log.Error("a request crashed", zap.String("request_id", x.id), zap.String("route", route), zap.Any("panic", crash), zap.Stack("stack"))
+	if w.status != 0 {
+		return
+	}
+	problem := newProblem(kindInternal, "the request could not be carried out; look for the request id in the log of the server")
+	x.refuse(problem)
+	problem.write(w)
+}
+
+// note writes the audit line of a change, made or refused.
+func (g *gateway) note(x *exchange, op operation, r *http.Request, status int) {
+	outcome := "done"
+	if x.problem != nil {
+		outcome = x.problem.Type[len(ProblemType):]
+	}
+	from, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		from = r.RemoteAddr
+	}
+	g.audit.Info("change",
+		zap.String("who", x.caller.name), zap.Stringer("role", x.caller.role), zap.String("what", op.id), zap.String("path", r.URL.EscapedPath()),
+		zap.String("from", from), zap.String("outcome", outcome), zap.Int("status", status), zap.String("request_id", x.id))
+}
+
+// answer remembers the status of an answer.
+type answer struct {
+	http.ResponseWriter
+	status int
+}
+
+func (a *answer) WriteHeader(status int) {
+	if a.status == 0 {
+		a.status = status
+	}
+	a.ResponseWriter.WriteHeader(status)
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.status == 0 {
+		a.status = http.StatusOK
+	}
+	return a.ResponseWriter.Write(p)
+}
+
+// Unwrap lets deadlines and flushes through.
+func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
+
+func (a *answer) code() int {
+	if a.status == 0 {
+		return http.StatusOK
+	}
+	return a.status
+}

@@ -1,0 +1,87 @@
+package console
+
+import (
+	"context"
+	"net/http"
+
+	"postlink/rules"
+	"postlink/worker/catalog"
+)
+
+// ruled names a rule.
+type ruled struct {
+	Rule string `path:"rule" maxLength:"400" example:"cancelled-flights"`
+}
+
+func (a *api) rules() {
+	register(a, operation{
+		id: "list-rules", method: http.MethodGet, path: PathRules, role: Reader,
+		summary: "List the rules, the newest first: of several that match a post, the first active one acts",
+	}, func(ctx context.Context, _ caller, in *struct{ paged }) (*tagged[Page[Rule]], error) {
+		revision, err := a.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var shown []Rule
+		var next uint64
+		oldestFirst := revision.Catalog.Rules
+		for i := len(oldestFirst) - 1; i >= 0; i-- {
+			r := oldestFirst[i]
+			if in.Cursor != 0 && r.Age >= in.Cursor {
+				continue
+			}
+			if len(shown) == in.Limit {
+				next = shown[len(shown)-1].Age
+				break
+			}
+			shown = append(shown, a.rule(r))
+		}
+		return &tagged[Page[Rule]]{etag(revision.Number), listed(shown, next).Body}, nil
+	})
+	register(a, operation{
+		id: "show-rule", method: http.MethodGet, path: PathRule, role: Reader,
+		summary: "Show a rule with what became of the posts that it took",
+	}, func(ctx context.Context, _ caller, in *ruled) (*tagged[Rule], error) {
+		revision, err := a.current(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return a.ruleOf(revision, in.Rule)
+	})
+	for _, s := range []struct {
+		id, path, message, summary string
+		edit                       func(c *catalog.Catalog, rule string) error
+	}{
+		{"activate-rule", PathActivateRule, "activate", "Let a rule act on posts that arrive from now on", (*catalog.Catalog).ActivateRule},
+		{"deactivate-rule", PathDeactivateRule, "deactivate", "Stop a rule", (*catalog.Catalog).DeactivateRule},
+	} {
+		register(a, operation{
+			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
+		}, func(ctx context.Context, by caller, in *struct {
+			ruled
+			conditional
+		}) (*tagged[Rule], error) {
+			commit, err := a.commit(ctx, by, in.conditional, s.message+" rule "+in.Rule)
+			if err != nil {
+				return nil, err
+			}
+			revision, _, err := a.opts.Catalog.Change(ctx, commit, func(c *catalog.Catalog) error { return s.edit(c, in.Rule) })
+			if err != nil {
+				return nil, err
+			}
+			return a.ruleOf(revision, in.Rule)
+		})
+	}
+}
+
+func (a *api) rule(r rules.Rule) Rule {
+	return showRule(r, a.opts.Journal.Rule(r.Name), a.opts.RuleErrors(r.Name))
+}
+
+func (a *api) ruleOf(revision *catalog.Revision, name string) (*tagged[Rule], error) {
+	r, err := revision.Catalog.Rule(name)
+	if err != nil {
+		return nil, err
+	}
+	return &tagged[Rule]{etag(revision.Number), a.rule(r)}, nil
+}
