@@ -56,9 +56,9 @@ func (s *source) syntaxError(err error, read []byte) (Position, string) {
 	case strings.HasPrefix(strings.TrimLeft(s.line(line), " "), "\t"):
 		return s.start(line), "a tab cannot indent; use spaces"
 	case why == "found unexpected end of stream":
-		return s.start(max(block, 1)), "a quote opens in or after this line and never closes; close it"
+		return s.start(max(min(block, line), 1)), "a quote opens in or after this line and never closes; close it"
 	case strings.Contains(why, "',' or"):
-		return s.start(block + 1), "a bracket opens in or after this line and is not closed in time; close it, or put a comma between the items"
+		return s.start(min(block+1, line)), "a bracket opens in or after this line and is not closed in time; close it, or put a comma between the items"
 	case strings.HasPrefix(why, "mapping values are not allowed"):
 		return s.start(line), "a colon followed by a space makes a key here; put the text in quotes, or in a block that starts with |"
 	case why == "found character that cannot start any token":
