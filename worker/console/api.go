@@ -146,6 +146,9 @@ func (a *api) document() error {
 		})
 		a.produces(PathOpenAPI+f.suffix, f.mediaType)
 	}
+	schemas := a.huma.OpenAPI().Components.Schemas.Map()
+	delete(schemas, "ErrorModel") // huma's own, which never leaves us
+	delete(schemas, "ErrorDetail")
 	for i, f := range forms {
 		var err error
 		if texts[i], err = f.encode(); err != nil {
