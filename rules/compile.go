@@ -23,7 +23,7 @@ const (
 	maxCondition = 16 << 10 // bytes
 	maxNodes     = 5_000    // of its syntax tree
 	maxNesting   = 2        // of all, any, filter and such in each other
-	maxWork      = 1 << 19  // steps of all loops together, and bytes of text that it may make, on one post
+	maxWork      = 1 << 18  // steps of all loops together, and bytes of text that it may make, on one post
 )
 
 // conditionCompiler turns conditions into programs. It remembers the types that it has met: for one goroutine at a time.
@@ -32,7 +32,7 @@ type conditionCompiler struct {
 }
 
 func newCompiler() *conditionCompiler {
-	config := conf.New(&env{})
+	config := conf.New(env{}) // not a pointer: the library then finds fields by their place instead of their name
 	config.Expect = reflect.Bool
 	config.MaxNodes = maxNodes
 	for _, option := range hidden {
@@ -198,12 +198,12 @@ var hidden = []expr.Option{
 	expr.Function(spendFunc, func(params ...any) (any, error) {
 		return true, params[0].(*post).spend(1, params[1].(int))
 	}, new(func(*post, int) bool)),
-	expr.Function(makeFunc, func(params ...any) (any, error) {
-		return params[1], params[0].(*post).make(len(params[1].(string)))
+	expr.Function(growFunc, func(params ...any) (any, error) {
+		return params[1], params[0].(*post).grow(len(params[1].(string)))
 	}, new(func(*post, string) string)),
 	expr.Function(joinFunc, func(params ...any) (any, error) {
 		a, b := params[1].(string), params[2].(string)
-		if err := params[0].(*post).make(len(a) + len(b)); err != nil {
+		if err := params[0].(*post).grow(len(a) + len(b)); err != nil {
 			return nil, err
 		}
 		return a + b, nil
@@ -213,7 +213,7 @@ var hidden = []expr.Option{
 const (
 	mentionsFunc = "post.mentions"
 	spendFunc    = "post.spend"
-	makeFunc     = "post.make"
+	growFunc     = "post.grow"
 	joinFunc     = "post.join"
 )
 

@@ -80,7 +80,7 @@ func FuzzCondition(f *testing.F) {
 		if acts := told[0].Outcome == rules.Acts; acts != (m.Rule != nil) || (told[0].Outcome == rules.Failed) != (len(m.Failed) > 0) {
 			t.Errorf("matched %+v, explained %+v", m, told[0])
 		}
-		if took := time.Since(begin); took > 2*time.Second {
+		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %s", took)
 		}
 	})

@@ -60,15 +60,15 @@ func (p *patch) builtin(place *ast.Node, n *ast.BuiltinNode) {
 		return
 	}
 	if n.Name == "map" && kind(predicate.Node) == reflect.String {
-		replace(&predicate.Node, makeFunc, predicate.Node)
+		replace(&predicate.Node, growFunc, predicate.Node)
 	}
-	scans := scans(predicate.Node)
+	reads := scans(predicate.Node)
 	list, _ := field(n.Arguments[0])
-	if p.depth == 0 && scans == 0 && (list == "tags" || list == "topics") {
+	if p.depth == 0 && reads == 0 && (list == "tags" || list == "topics") {
 		return // at most payload.MaxNames cheap steps
 	}
 	body, spend := predicate.Node, predicate.Node
-	replace(&spend, spendFunc, &ast.IntegerNode{Value: scans})
+	replace(&spend, spendFunc, &ast.IntegerNode{Value: reads})
 	metered := &ast.SequenceNode{Nodes: []ast.Node{spend, body}}
 	metered.SetType(body.Type())
 	ast.Patch(&predicate.Node, metered)
@@ -123,8 +123,8 @@ func (v *post) spend(steps, scans int) error {
 	return v.charge(steps + scans*(len(v.Text)+len(v.Title))/scanned)
 }
 
-// make takes bytes of new text from it.
-func (v *post) make(bytes int) error { return v.charge(bytes) }
+// grow takes bytes of new text from it.
+func (v *post) grow(bytes int) error { return v.charge(bytes) }
 
 func (v *post) charge(work int) error {
 	if v.work -= work; v.work < 0 {
