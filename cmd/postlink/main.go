@@ -11,8 +11,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postlink/cmd/postlink/internal/client"
 	"postlink/rules"
 	"postlink/worker/bus"
+	"postlink/worker/console"
 )
 
 // Exit codes, as sysexits.h numbers the last two.
@@ -36,7 +38,7 @@ func run(ctx context.Context, args []string) int {
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "postlink:", err)
+		fmt.Fprintln(os.Stderr, "postlink:", said(err))
 	}
 	return exitCode(err)
 }
@@ -55,6 +57,7 @@ func exitCode(err error) int {
 	var (
 		coded    *codedError
 		problems rules.Problems
+		refusal  *console.Problem
 	)
 	switch {
 	case err == nil:
@@ -63,7 +66,9 @@ func exitCode(err error) int {
 		return coded.code
 	case errors.As(err, &problems):
 		return exitConfig
-	case errors.Is(err, bus.ErrUnreachable):
+	case errors.As(err, &refusal):
+		return refusedAs(refusal)
+	case errors.Is(err, bus.ErrUnreachable), errors.Is(err, client.ErrUnreachable):
 		return exitUnavailable
 	default:
 		return exitFindings
@@ -88,10 +93,8 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newDemo(), newServe(), newCheck(), newApply(), newPublish(), newSandbox(), newVersion())
-	for _, cmd := range root.Commands() {
-		reportUsage(cmd)
-	}
+	root.AddCommand(newDemo(), newServe(), newCheck(), newApply(), newPublish(), newSandbox(), newVersion(),
+		newInstances(), newEntities(), newRules(), newPosts(), newLinks(), newDead(), newExport())
 	reportUsage(root)
 	return root
 }
@@ -107,5 +110,8 @@ func reportUsage(cmd *cobra.Command) {
 			return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 		}
 		return nil
+	}
+	for _, below := range cmd.Commands() {
+		reportUsage(below)
 	}
 }
