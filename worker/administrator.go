@@ -184,7 +184,7 @@ func prune(c *catalog.Catalog, instance string, present map[string][]string) (re
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, e := range in.Entities {
+	for _, e := range slices.Clone(in.Entities) { // which removing changes
 		known, there := present[e.Name]
 		if !there {
 			if rules := c.Users(instance, e.Name); len(rules) > 0 {

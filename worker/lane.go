@@ -99,11 +99,11 @@ func (l *lane) ready() bool { return l.pulling.Load() || l.gate.isClosed() }
 
 func (l *lane) deliver(ctx context.Context) {
 	for {
-		if l.gate.wait(ctx) != nil {
-			return
-		}
 		outbox, err := l.d.opts.Bus.Outbox(ctx, l.instance.Name)
 		if err == nil {
+			if l.gate.wait(ctx) != nil {
+				return
+			}
 			in := intake{
 				consumer: outbox.Consumer(), slots: l.d.opts.Slots, buffer: 2 * l.d.opts.Slots, drain: l.d.opts.Drain,
 				log: l.log, pulling: l.pulling.Store, gate: l.gate.wait,

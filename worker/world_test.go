@@ -62,6 +62,8 @@ type world struct {
 	contoso   *sandbox.Sandbox
 	fabrikam  *sandbox.Sandbox
 	url       string
+	clients   *worker.Clients
+	revision  func() *catalog.Revision       // in force, as the newest worker sees it
 	deliverer func(*worker.DelivererOptions) // changes what workers are made with
 	slots     int
 }
@@ -88,7 +90,59 @@ func newWorld(t *testing.T, opts bus.Options) *world {
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	w.url = web.URL
+	w.clients = worker.NewClients(func(i dynamics.Instance) (*dynamics.Client, error) {
+		i.URL = w.url + "/" + i.Name
+		return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t"), Transport: web.Client().Transport})
+	})
+	w.revision = func() *catalog.Revision {
+		r, err := w.store.Current(context.Background())
+		if err != nil {
+			return nil
+		}
+		return r
+	}
 	return w
+}
+
+func (w *world) linker() *worker.Linker {
+	w.t.Helper()
+	l, err := worker.NewLinker(worker.LinkerOptions{Bus: w.bus, Ledger: w.ledger, Catalog: w.revision, Clients: w.clients, Log: zap.NewNop()})
+	must(w.t, err)
+	return l
+}
+
+func (w *world) reader() *worker.Reader {
+	w.t.Helper()
+	r, err := worker.NewReader(w.bus, w.ledger, w.revision)
+	must(w.t, err)
+	return r
+}
+
+// journal runs a Journal until stop is called.
+func (w *world) journal(now func() time.Time) (j *worker.Journal, stop func()) {
+	w.t.Helper()
+	j, err := worker.NewJournal(w.bus, zap.NewNop(), now)
+	must(w.t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := j.Run(ctx); err != nil {
+			w.t.Errorf("the journal ended: %v", err)
+		}
+	})
+	stop = sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+	})
+	w.t.Cleanup(stop)
+	return j, stop
+}
+
+func (w *world) administrator() *worker.Administrator {
+	w.t.Helper()
+	a, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: w.bus, Catalog: w.store, Clients: w.clients})
+	must(w.t, err)
+	return a
 }
 
 func must(t *testing.T, err error) {
@@ -141,10 +195,7 @@ func (w *world) worker() (*worker.Deliverer, *catalog.Live, *worker.Matcher) {
 	metrics := worker.NewMetrics(prometheus.NewRegistry())
 	opts := worker.DelivererOptions{
 		Bus: w.bus, Ledger: w.ledger, Catalog: w.store, Metrics: metrics, Log: zap.NewNop(), Slots: w.slots,
-		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
-			i.URL = w.url + "/" + i.Name
-			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t")})
-		},
+		Dial:       w.clients.Client,
 		Backlink:   func(post ledger.Key) string { return "https://console.example/posts/" + post.Encode() },
 		RetryFirst: 10 * time.Millisecond, RetryMost: 50 * time.Millisecond, ProbeEvery: 20 * time.Millisecond,
 	}

@@ -90,6 +90,12 @@ func (o *Outbox) Waiting(ctx context.Context) (uint64, error) {
 func (b *Bus) Enqueue(ctx context.Context, instance, id string, header nats.Header, data []byte) error {
 	msg := &nats.Msg{Subject: b.outboxSubject(instance), Header: header, Data: data}
 	_, err := b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id))
+	if errors.Is(err, jetstream.ErrNoStreamResponse) { // an instance so new that nobody has declared its outbox yet
+		if _, err := b.Outbox(ctx, instance); err != nil {
+			return err
+		}
+		_, err = b.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id))
+	}
 	var api *jetstream.APIError
 	switch {
 	case err == nil:
