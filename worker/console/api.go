@@ -221,12 +221,6 @@ type done struct {
 	ETag string `header:"ETag"`
 }
 
-// paged asks for a part of a list.
-type paged struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"Most items to answer with"`
-	Cursor uint64 `query:"cursor" doc:"next_cursor of the page before"`
-}
-
 func listed[T any](items []T, next uint64) *body[Page[T]] {
 	page := &body[Page[T]]{Body: Page[T]{Items: items}}
 	if page.Body.Items == nil {

@@ -78,7 +78,7 @@ type file struct {
 }
 
 func (a *api) applyCatalog(ctx context.Context, by caller, in *struct {
-	conditional
+	Precondition
 	DryRun  bool   `query:"dry_run" doc:"Change nothing"`
 	Message string `query:"message" maxLength:"500" doc:"Why, for the history"`
 	RawBody []byte `contentType:"application/yaml"`
@@ -88,7 +88,7 @@ func (a *api) applyCatalog(ctx context.Context, by caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	commit, err := a.commit(ctx, by, in.conditional, cmp.Or(in.Message, "apply"))
+	commit, err := a.commit(ctx, by, in.Precondition, cmp.Or(in.Message, "apply"))
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +132,7 @@ func (a *api) current(ctx context.Context) (*catalog.Revision, error) {
 }
 
 // commit says who makes a change of the catalog, and for which revision.
-func (a *api) commit(ctx context.Context, by caller, on conditional, message string) (catalog.Commit, error) {
+func (a *api) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
 	commit := catalog.Commit{Author: by.name, Message: message}
 	tag := strings.TrimSpace(on.IfMatch)
 	if tag == "" || tag == "*" {

@@ -8,17 +8,12 @@ import (
 	"postlink/worker"
 )
 
-// lettered names a dead letter.
-type lettered struct {
-	Sequence uint64 `path:"sequence" minimum:"1"`
-}
-
 func (a *api) dead() {
 	register(a, operation{
 		id: "list-dead-letters", method: http.MethodGet, path: PathDead, role: Reader,
 		summary: "List posts and links that a person has to look at, the newest first",
 	}, func(ctx context.Context, _ caller, in *struct {
-		paged
+		Paging
 		Kind string `query:"kind" enum:"post,link"`
 	}) (*body[Page[DeadLetter]], error) {
 		page, err := a.opts.Reader.Dead(ctx, in.Kind, in.Cursor, in.Limit)
@@ -34,7 +29,7 @@ func (a *api) dead() {
 	register(a, operation{
 		id: "show-dead-letter", method: http.MethodGet, path: PathDeadLetter, role: Reader,
 		summary: "Show a dead letter with the post that it holds",
-	}, func(ctx context.Context, _ caller, in *lettered) (*body[DeadLetterContent], error) {
+	}, func(ctx context.Context, _ caller, in *LetterName) (*body[DeadLetterContent], error) {
 		row, err := a.opts.Reader.DeadLetter(ctx, in.Sequence)
 		if err != nil {
 			return nil, err
@@ -44,7 +39,7 @@ func (a *api) dead() {
 	register(a, operation{
 		id: "redrive-dead-letter", method: http.MethodPost, path: PathRedriveLetter, role: Manager, change: true,
 		summary: "Send a dead letter on its way again: a post into the stream, a link to its instance",
-	}, func(ctx context.Context, by caller, in *lettered) (*body[Redriven], error) {
+	}, func(ctx context.Context, by caller, in *LetterName) (*body[Redriven], error) {
 		entry, err := a.opts.Linker.Redrive(ctx, in.Sequence, by.name)
 		if err != nil {
 			return nil, err
@@ -58,7 +53,7 @@ func (a *api) dead() {
 	register(a, operation{
 		id: "drop-dead-letter", method: http.MethodDelete, path: PathDeadLetter, role: Administrator, change: true, status: http.StatusNoContent,
 		summary: "Delete a dead letter for good",
-	}, func(ctx context.Context, _ caller, in *lettered) (*struct{}, error) {
+	}, func(ctx context.Context, _ caller, in *LetterName) (*struct{}, error) {
 		return &struct{}{}, a.opts.Linker.Drop(ctx, in.Sequence)
 	})
 }

@@ -188,6 +188,15 @@ func TestTheHandlerServesWhatTheDocumentSaysAndNothingElse(t *testing.T) {
 	if diff := cmp.Diff(want, documentedPaths); diff != "" {
 		t.Errorf("paths (-declared +documented):\n%s", diff)
 	}
+	for path, methods := range w.document.Paths {
+		for method, op := range methods {
+			for _, name := range regexp.MustCompile(`\{(.*?)\}`).FindAllStringSubmatch(path, -1) {
+				if !slices.ContainsFunc(op.Parameters, func(p documentedIn) bool { return p.In == "path" && p.Name == name[1] && p.Required }) {
+					t.Errorf("%s %s: parameter %s is not read", method, path, name[1])
+				}
+			}
+		}
+	}
 	for _, path := range paths {
 		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
 			_, documented := w.document.Paths[path][strings.ToLower(method)]

@@ -8,17 +8,11 @@ import (
 	"postlink/worker/catalog"
 )
 
-// typed names a record type of an instance.
-type typed struct {
-	named
-	Entity string `path:"entity" maxLength:"128" example:"incident"`
-}
-
 func (a *api) entities() {
 	register(a, operation{
 		id: "list-record-types", method: http.MethodGet, path: PathRecordTypes, role: Reader, timeout: askingTime,
 		summary: "Ask an instance which record types it offers",
-	}, func(ctx context.Context, _ caller, in *named) (*body[List[RecordType]], error) {
+	}, func(ctx context.Context, _ caller, in *InstanceName) (*body[List[RecordType]], error) {
 		revision, err := a.current(ctx)
 		if err != nil {
 			return nil, err
@@ -41,7 +35,7 @@ func (a *api) entities() {
 	register(a, operation{
 		id: "list-record-type-fields", method: http.MethodGet, path: PathRecordTypeFields, role: Reader, timeout: askingTime,
 		summary: "Ask an instance which fields a record type has",
-	}, func(ctx context.Context, _ caller, in *typed) (*body[List[Field]], error) {
+	}, func(ctx context.Context, _ caller, in *RecordTypeName) (*body[List[Field]], error) {
 		fields, err := a.opts.Administrator.Fields(ctx, in.Instance, in.Entity)
 		if err != nil {
 			return nil, err
@@ -55,7 +49,7 @@ func (a *api) entities() {
 	register(a, operation{
 		id: "list-entities", method: http.MethodGet, path: PathEntities, role: Reader,
 		summary: "List the record types configured for an instance",
-	}, func(ctx context.Context, _ caller, in *named) (*tagged[List[Entity]], error) {
+	}, func(ctx context.Context, _ caller, in *InstanceName) (*tagged[List[Entity]], error) {
 		revision, err := a.current(ctx)
 		if err != nil {
 			return nil, err
@@ -70,10 +64,11 @@ func (a *api) entities() {
 		id: "add-entity", method: http.MethodPost, path: PathEntities, role: Administrator, change: true, status: http.StatusCreated, timeout: askingTime,
 		summary: "Configure a record type that the instance offers",
 	}, func(ctx context.Context, by caller, in *struct {
-		namedChange
+		InstanceName
+		Precondition
 		Body Entity
 	}) (*tagged[Entity], error) {
-		commit, err := a.commit(ctx, by, in.conditional, "add entity "+in.Body.Name+" to instance "+in.Instance)
+		commit, err := a.commit(ctx, by, in.Precondition, "add entity "+in.Body.Name+" to instance "+in.Instance)
 		if err != nil {
 			return nil, err
 		}
@@ -87,10 +82,10 @@ func (a *api) entities() {
 		id: "remove-entity", method: http.MethodDelete, path: PathEntity, role: Administrator, change: true, status: http.StatusNoContent,
 		summary: "Take a record type away from an instance, unless an active rule uses it",
 	}, func(ctx context.Context, by caller, in *struct {
-		typed
-		conditional
+		RecordTypeName
+		Precondition
 	}) (*done, error) {
-		commit, err := a.commit(ctx, by, in.conditional, "remove entity "+in.Entity+" from instance "+in.Instance)
+		commit, err := a.commit(ctx, by, in.Precondition, "remove entity "+in.Entity+" from instance "+in.Instance)
 		if err != nil {
 			return nil, err
 		}
@@ -104,11 +99,11 @@ func (a *api) entities() {
 		id: "set-entity-fields", method: http.MethodPut, path: PathEntityFields, role: Administrator, change: true, timeout: askingTime,
 		summary: "Replace the ordered list of fields that record details show",
 	}, func(ctx context.Context, by caller, in *struct {
-		typed
-		conditional
+		RecordTypeName
+		Precondition
 		Body Fields
 	}) (*tagged[Entity], error) {
-		commit, err := a.commit(ctx, by, in.conditional, "set the fields of entity "+in.Entity+" of instance "+in.Instance)
+		commit, err := a.commit(ctx, by, in.Precondition, "set the fields of entity "+in.Entity+" of instance "+in.Instance)
 		if err != nil {
 			return nil, err
 		}

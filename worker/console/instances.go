@@ -9,21 +9,6 @@ import (
 	"postlink/worker/catalog"
 )
 
-// named names an instance.
-type named struct {
-	Instance string `path:"instance" maxLength:"63" example:"contoso"`
-}
-
-// conditional lets a change happen only to the revision that its author saw.
-type conditional struct {
-	IfMatch string `header:"If-Match" doc:"ETag of the revision that the change is made for; the change is refused when there is a newer one" example:"\"17\""`
-}
-
-type namedChange struct {
-	named
-	conditional
-}
-
 func (a *api) instances() {
 	register(a, operation{
 		id: "list-instances", method: http.MethodGet, path: PathInstances, role: Reader,
@@ -44,7 +29,7 @@ func (a *api) instances() {
 	register(a, operation{
 		id: "show-instance", method: http.MethodGet, path: PathInstance, role: Reader,
 		summary: "Show an instance with its state",
-	}, func(ctx context.Context, _ caller, in *named) (*tagged[Instance], error) {
+	}, func(ctx context.Context, _ caller, in *InstanceName) (*tagged[Instance], error) {
 		revision, err := a.current(ctx)
 		if err != nil {
 			return nil, err
@@ -55,21 +40,22 @@ func (a *api) instances() {
 		id: "add-instance", method: http.MethodPost, path: PathInstances, role: Administrator, change: true, status: http.StatusCreated,
 		summary: "Add an instance",
 	}, func(ctx context.Context, by caller, in *struct {
-		conditional
+		Precondition
 		Body NewInstance
 	}) (*tagged[Instance], error) {
 		b := in.Body
 		added := dynamics.Instance{Name: b.Name, URL: b.URL, Default: b.Default, Disabled: b.Enabled != nil && !*b.Enabled, Auth: b.Auth.auth()}
-		return a.change(ctx, by, in.conditional, "add instance "+b.Name, b.Name, func(c *catalog.Catalog) error { return c.AddInstance(added) })
+		return a.change(ctx, by, in.Precondition, "add instance "+b.Name, b.Name, func(c *catalog.Catalog) error { return c.AddInstance(added) })
 	})
 	register(a, operation{
 		id: "edit-instance", method: http.MethodPatch, path: PathInstance, role: Administrator, change: true,
 		summary: "Change how an instance is reached",
 	}, func(ctx context.Context, by caller, in *struct {
-		namedChange
+		InstanceName
+		Precondition
 		Body InstanceChange
 	}) (*tagged[Instance], error) {
-		return a.change(ctx, by, in.conditional, "edit instance "+in.Instance, in.Instance, func(c *catalog.Catalog) error {
+		return a.change(ctx, by, in.Precondition, "edit instance "+in.Instance, in.Instance, func(c *catalog.Catalog) error {
 			now, err := c.Instance(in.Instance)
 			if err != nil {
 				return err
@@ -93,15 +79,15 @@ func (a *api) instances() {
 	} {
 		register(a, operation{
 			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
-		}, func(ctx context.Context, by caller, in *namedChange) (*tagged[Instance], error) {
-			return a.change(ctx, by, in.conditional, s.id+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return s.edit(c, in.Instance) })
+		}, func(ctx context.Context, by caller, in *instanceChange) (*tagged[Instance], error) {
+			return a.change(ctx, by, in.Precondition, s.id+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return s.edit(c, in.Instance) })
 		})
 	}
 	register(a, operation{
 		id: "refresh-instance", method: http.MethodPost, path: PathRefreshInstance, role: Administrator, change: true, timeout: askingTime,
 		summary: "Read the metadata of an instance again, and remove what is gone",
-	}, func(ctx context.Context, by caller, in *namedChange) (*body[Refresh], error) {
-		commit, err := a.commit(ctx, by, in.conditional, "refresh instance "+in.Instance)
+	}, func(ctx context.Context, by caller, in *instanceChange) (*body[Refresh], error) {
+		commit, err := a.commit(ctx, by, in.Precondition, "refresh instance "+in.Instance)
 		if err != nil {
 			return nil, err
 		}
@@ -117,8 +103,8 @@ func (a *api) instances() {
 	register(a, operation{
 		id: "delete-instance", method: http.MethodDelete, path: PathInstance, role: Administrator, change: true, status: http.StatusNoContent,
 		summary: "Delete an instance; its links are forgotten until its organization is added again",
-	}, func(ctx context.Context, by caller, in *namedChange) (*done, error) {
-		commit, err := a.commit(ctx, by, in.conditional, "delete instance "+in.Instance)
+	}, func(ctx context.Context, by caller, in *instanceChange) (*done, error) {
+		commit, err := a.commit(ctx, by, in.Precondition, "delete instance "+in.Instance)
 		if err != nil {
 			return nil, err
 		}
@@ -146,7 +132,7 @@ func (a *api) named(ctx context.Context, revision *catalog.Revision, name string
 }
 
 // change edits the catalog, and shows an instance as it is then.
-func (a *api) change(ctx context.Context, by caller, on conditional, message, name string, edit func(*catalog.Catalog) error) (*tagged[Instance], error) {
+func (a *api) change(ctx context.Context, by caller, on Precondition, message, name string, edit func(*catalog.Catalog) error) (*tagged[Instance], error) {
 	commit, err := a.commit(ctx, by, on, message)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ func (a *api) links() {
 		id: "list-links", method: http.MethodGet, path: PathLinks, role: Reader,
 		summary: "List the newest link of each post, the last changed first",
 	}, func(ctx context.Context, _ caller, in *struct {
-		paged
+		Paging
 		State    string `query:"state" enum:"queued,linked,dead,removed,broken"`
 		Instance string `query:"instance" maxLength:"63" doc:"As it is called now"`
 		Rule     string `query:"rule" maxLength:"400"`
@@ -43,7 +43,7 @@ func (a *api) links() {
 	register(a, operation{
 		id: "show-link", method: http.MethodGet, path: PathPostLink, role: Reader, timeout: askingTime,
 		summary: "Show the present values of the record of a post's link",
-	}, func(ctx context.Context, _ caller, in *posted) (*body[LinkDetails], error) {
+	}, func(ctx context.Context, _ caller, in *PostName) (*body[LinkDetails], error) {
 		view, err := a.opts.Linker.Details(ctx, in.Post)
 		if err != nil {
 			return nil, err
@@ -53,7 +53,7 @@ func (a *api) links() {
 	register(a, operation{
 		id: "open-link", method: http.MethodGet, path: PathLinkURL, role: Reader, timeout: askingTime,
 		summary: "Tell where people open the record of a post's link",
-	}, func(ctx context.Context, _ caller, in *posted) (*body[LinkURL], error) {
+	}, func(ctx context.Context, _ caller, in *PostName) (*body[LinkURL], error) {
 		view, err := a.opts.Linker.Details(ctx, in.Post)
 		if err != nil {
 			return nil, err
@@ -63,7 +63,7 @@ func (a *api) links() {
 	register(a, operation{
 		id: "remove-link", method: http.MethodDelete, path: PathPostLink, role: Manager, change: true,
 		summary: "Remove the link of a post, for good; Dynamics is not touched",
-	}, func(ctx context.Context, by caller, in *posted) (*body[Link], error) {
+	}, func(ctx context.Context, by caller, in *PostName) (*body[Link], error) {
 		entry, err := a.opts.Linker.Unlink(ctx, in.Post, by.name)
 		if err != nil {
 			return nil, err

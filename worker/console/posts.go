@@ -8,17 +8,12 @@ import (
 	"postlink/worker"
 )
 
-// posted names a post.
-type posted struct {
-	Post string `path:"post" maxLength:"2000" doc:"@sequence, id, network/id, or the name that answers give it; escaped as one segment" example:"@17"`
-}
-
 func (a *api) posts() {
 	register(a, operation{
 		id: "list-posts", method: http.MethodGet, path: PathPosts, role: Reader,
 		summary: "List the posts of the stream, the newest first",
 	}, func(ctx context.Context, _ caller, in *struct {
-		paged
+		Paging
 		Link string `query:"link" enum:"linked,unlinked,queued,dead" doc:"Only posts whose link is so"`
 		Rule string `query:"rule" maxLength:"400" doc:"Only posts whose newest link is of this rule"`
 	}) (*body[Page[Post]], error) {
@@ -35,7 +30,7 @@ func (a *api) posts() {
 	register(a, operation{
 		id: "show-post", method: http.MethodGet, path: PathPost, role: Reader,
 		summary: "Show a post, who decided about it, and the history of its links",
-	}, func(ctx context.Context, _ caller, in *posted) (*body[PostHistory], error) {
+	}, func(ctx context.Context, _ caller, in *PostName) (*body[PostHistory], error) {
 		found, err := a.opts.Linker.Find(ctx, in.Post)
 		if err != nil {
 			return nil, err

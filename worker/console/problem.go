@@ -37,15 +37,14 @@ const (
 	kindUnreachable     = "nats-unreachable"
 	kindTimeout         = "timeout"
 
-	kindRuleUnknown     = "rule-unknown"
-	kindRevisionUnknown = "revision-unknown"
-	kindInstanceExists  = "instance-exists"
-	kindEntityExists    = "entity-exists"
-	kindInUse           = "in-use"
-	kindRuleTarget      = "rule-target"
-	kindCatalogInvalid  = "catalog-invalid"
-	kindCatalogChanged  = "catalog-changed"
-	kindCatalogBusy     = "catalog-busy"
+	kindRuleUnknown    = "rule-unknown"
+	kindInstanceExists = "instance-exists"
+	kindEntityExists   = "entity-exists"
+	kindInUse          = "in-use"
+	kindRuleTarget     = "rule-target"
+	kindCatalogInvalid = "catalog-invalid"
+	kindCatalogChanged = "catalog-changed"
+	kindCatalogBusy    = "catalog-busy"
 )
 
 // kinds is every kind of problem: its status, and what it is called.
@@ -67,15 +66,14 @@ var kinds = map[string]struct {
 	kindUnreachable:     {http.StatusServiceUnavailable, "NATS cannot be reached"},
 	kindTimeout:         {http.StatusGatewayTimeout, "It took too long"},
 
-	kindRuleUnknown:     {http.StatusNotFound, "There is no such rule"},
-	kindRevisionUnknown: {http.StatusNotFound, "There is no such revision"},
-	kindInstanceExists:  {http.StatusConflict, "The instance exists already"},
-	kindEntityExists:    {http.StatusConflict, "The entity exists already"},
-	kindInUse:           {http.StatusConflict, "Active rules use it"},
-	kindRuleTarget:      {http.StatusConflict, "The rule leads nowhere"},
-	kindCatalogInvalid:  {http.StatusUnprocessableEntity, "The catalog is not valid"},
-	kindCatalogChanged:  {http.StatusPreconditionFailed, "The catalog was changed meanwhile"},
-	kindCatalogBusy:     {http.StatusServiceUnavailable, "The catalog is being changed"},
+	kindRuleUnknown:    {http.StatusNotFound, "There is no such rule"},
+	kindInstanceExists: {http.StatusConflict, "The instance exists already"},
+	kindEntityExists:   {http.StatusConflict, "The entity exists already"},
+	kindInUse:          {http.StatusConflict, "Active rules use it"},
+	kindRuleTarget:     {http.StatusConflict, "The rule leads nowhere"},
+	kindCatalogInvalid: {http.StatusUnprocessableEntity, "The catalog is not valid"},
+	kindCatalogChanged: {http.StatusPreconditionFailed, "The catalog was changed meanwhile"},
+	kindCatalogBusy:    {http.StatusServiceUnavailable, "The catalog is being changed"},
 
 	worker.RefusedPostUnknown:      {http.StatusNotFound, "There is no such post"},
 	worker.RefusedPostAmbiguous:    {http.StatusConflict, "Several posts have this id"},

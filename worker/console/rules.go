@@ -8,16 +8,11 @@ import (
 	"postlink/worker/catalog"
 )
 
-// ruled names a rule.
-type ruled struct {
-	Rule string `path:"rule" maxLength:"400" example:"cancelled-flights"`
-}
-
 func (a *api) rules() {
 	register(a, operation{
 		id: "list-rules", method: http.MethodGet, path: PathRules, role: Reader,
 		summary: "List the rules, the newest first: of several that match a post, the first active one acts",
-	}, func(ctx context.Context, _ caller, in *struct{ paged }) (*tagged[Page[Rule]], error) {
+	}, func(ctx context.Context, _ caller, in *struct{ Paging }) (*tagged[Page[Rule]], error) {
 		revision, err := a.current(ctx)
 		if err != nil {
 			return nil, err
@@ -41,7 +36,7 @@ func (a *api) rules() {
 	register(a, operation{
 		id: "show-rule", method: http.MethodGet, path: PathRule, role: Reader,
 		summary: "Show a rule with what became of the posts that it took",
-	}, func(ctx context.Context, _ caller, in *ruled) (*tagged[Rule], error) {
+	}, func(ctx context.Context, _ caller, in *RuleName) (*tagged[Rule], error) {
 		revision, err := a.current(ctx)
 		if err != nil {
 			return nil, err
@@ -58,10 +53,10 @@ func (a *api) rules() {
 		register(a, operation{
 			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
 		}, func(ctx context.Context, by caller, in *struct {
-			ruled
-			conditional
+			RuleName
+			Precondition
 		}) (*tagged[Rule], error) {
-			commit, err := a.commit(ctx, by, in.conditional, s.message+" rule "+in.Rule)
+			commit, err := a.commit(ctx, by, in.Precondition, s.message+" rule "+in.Rule)
 			if err != nil {
 				return nil, err
 			}

@@ -1,0 +1,274 @@
+package console_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"go.uber.org/zap/zapcore"
+
+	"postlink/worker/console"
+)
+
+// TestEveryRoleMayDoWhatIsItsToDo asks for everything in everybody's name. Cases run in order, in one world.
+func TestEveryRoleMayDoWhatIsItsToDo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for id := 1; id <= 3; id++ {
+		w.link(id)
+	}
+	w.publish(post(4, "neutral"))
+	redriven, dropped := fmt.Sprint(w.die(5)), fmt.Sprint(w.die(6))
+	auth := console.Auth{Kind: "static", Token: console.Secret{Env: "TOKEN"}}
+
+	cases := []struct {
+		method, path string
+		body         any
+		role         console.Role // the least that may
+		status       int          // of the answer to it
+	}{
+		{"GET", console.PathInstances, nil, console.Reader, 200},
+		{"GET", to(console.PathInstance, "contoso"), nil, console.Reader, 200},
+		{"GET", to(console.PathRecordTypes, "contoso"), nil, console.Reader, 200},
+		{"GET", to(console.PathRecordTypeFields, "contoso", "lead"), nil, console.Reader, 200},
+		{"GET", to(console.PathEntities, "contoso"), nil, console.Reader, 200},
+		{"GET", console.PathRules, nil, console.Reader, 200},
+		{"GET", to(console.PathRule, "complaints"), nil, console.Reader, 200},
+		{"GET", console.PathPosts, nil, console.Reader, 200},
+		{"GET", to(console.PathPost, name(1)), nil, console.Reader, 200},
+		{"GET", to(console.PathPostLink, name(1)), nil, console.Reader, 200},
+		{"GET", to(console.PathLinkURL, name(1)), nil, console.Reader, 200},
+		{"GET", console.PathLinks, nil, console.Reader, 200},
+		{"GET", console.PathDead, nil, console.Reader, 200},
+		{"GET", to(console.PathDeadLetter, redriven), nil, console.Reader, 200},
+		{"GET", console.PathCatalog, nil, console.Reader, 200},
+		{"GET", console.PathCatalogHistory, nil, console.Reader, 200},
+		{"GET", console.PathCatalogExport, nil, console.Reader, 200},
+
+		{"POST", console.PathLinks + "?wait=20", console.NewLink{Post: "4", Entity: "incident"}, console.Responder, 201},
+
+		{"DELETE", to(console.PathPostLink, name(2)), nil, console.Manager, 200},
+		{"POST", to(console.PathRedriveLetter, redriven), nil, console.Manager, 200},
+
+		{"DELETE", to(console.PathDeadLetter, dropped), nil, console.Administrator, 204},
+		{"POST", console.PathInstances, console.NewInstance{Name: "woodgrove", URL: "https://woodgrove.crm.dynamics.com", Auth: auth}, console.Administrator, 201},
+		{"PATCH", to(console.PathInstance, "woodgrove"), console.InstanceChange{URL: "https://wood.crm.dynamics.com"}, console.Administrator, 200},
+		{"POST", to(console.PathDisableInstance, "woodgrove"), nil, console.Administrator, 200},
+		{"POST", to(console.PathEnableInstance, "woodgrove"), nil, console.Administrator, 200},
+		{"POST", to(console.PathDefaultInstance, "woodgrove"), nil, console.Administrator, 200},
+		{"DELETE", to(console.PathInstance, "woodgrove"), nil, console.Administrator, 204},
+		{"POST", to(console.PathRefreshInstance, "contoso"), nil, console.Administrator, 200},
+		{"POST", to(console.PathEntities, "contoso"), console.Entity{Name: "lead"}, console.Administrator, 201},
+		{"PUT", to(console.PathEntityFields, "contoso", "lead"), console.Fields{Fields: []string{"fullname"}}, console.Administrator, 200},
+		{"DELETE", to(console.PathEntity, "contoso", "lead"), nil, console.Administrator, 204},
+		{"POST", to(console.PathActivateRule, "sleeping / rule"), nil, console.Administrator, 200},
+		{"POST", to(console.PathDeactivateRule, "sleeping / rule"), nil, console.Administrator, 200},
+		{"PUT", console.PathCatalog + "?dry_run=true", plainCatalog, console.Administrator, 200},
+	}
+	tried := map[string]bool{"GET " + console.PathEvents: true} // has its own test
+	for _, c := range cases {
+		r := ask{method: c.method, path: c.path, body: c.body}
+		for pattern, methods := range w.document.Paths {
+			if op, ok := methods[strings.ToLower(c.method)]; ok && fits(pattern, strings.Split(c.path, "?")[0]) {
+				tried[c.method+" "+pattern] = true
+				if !strings.Contains(op.Description, c.role.String()) {
+					t.Errorf("%s %s: the document says %q of the role", c.method, pattern, op.Description)
+				}
+			}
+		}
+		r.anonymous = true
+		if got := w.do(r); got.problem(http.StatusUnauthorized, "unauthenticated").Rules != nil || got.header.Get("WWW-Authenticate") == "" {
+			t.Errorf("%s %s: no challenge: %v", c.method, c.path, got.header)
+		}
+		r.anonymous = false
+		for r.role = console.Reader; r.role < c.role; r.role++ {
+			w.do(r).problem(http.StatusForbidden, "forbidden")
+		}
+		w.do(r).is(c.status)
+		for r.role++; r.role <= console.Administrator; r.role++ {
+			if got := w.do(r); got.status == http.StatusUnauthorized || got.status == http.StatusForbidden {
+				t.Errorf("%s %s: %s was refused: %d", c.method, c.path, r.role, got.status)
+			}
+		}
+	}
+	for pattern, methods := range w.document.Paths {
+		for method := range methods {
+			if op := strings.ToUpper(method) + " " + pattern; !tried[op] && !strings.HasPrefix(pattern, console.PathOpenAPI) {
+				t.Errorf("%s was not tried in every role", op)
+			}
+		}
+	}
+}
+
+// fits reports whether a path is one of a pattern.
+func fits(pattern, path string) bool {
+	p, q := strings.Split(pattern, "/"), strings.Split(path, "/")
+	if len(p) != len(q) {
+		return false
+	}
+	for i := range p {
+		if !strings.HasPrefix(p[i], "{") && p[i] != q[i] {
+			return false
+		}
+	}
+	return true
+}
+
+func TestATokenThatIsNotKnownIsRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	for about, header := range map[string]string{
+		"another token":       "Bearer something else",
+		"another scheme":      "Basic " + token(console.Administrator),
+		"no scheme":           token(console.Administrator),
+		"an empty token":      "Bearer ",
+		"the hash of a token": fmt.Sprintf("Bearer %x", sha256.Sum256([]byte(token(console.Administrator)))),
+		"a part of a token":   "Bearer " + token(console.Administrator)[:10],
+	} {
+		got := w.do(ask{method: http.MethodGet, path: console.PathInstances, header: http.Header{"Authorization": {header}}})
+		if got.status != http.StatusUnauthorized {
+			t.Errorf("%s: %d", about, got.status)
+		}
+	}
+	w.do(ask{method: http.MethodGet, path: console.PathInstances, header: http.Header{"Authorization": {"bearer  " + token(console.Reader)}}}).is(http.StatusOK)
+	w.do(ask{method: http.MethodGet, path: console.PathInstances, header: http.Header{"Origin": {"https://elsewhere.example"}}}).is(http.StatusOK)
+}
+
+func TestWithoutTokensOnlyThisMachineIsServed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, func(o *console.Options) { o.Tokens = nil })
+	cases := map[string]struct {
+		host, origin string
+		status       int
+	}{
+		"by its name":                     {"localhost:8080", "", 200},
+		"by its address":                  {"127.0.0.1:8080", "", 200},
+		"by its IPv6 address":             {"[::1]:8080", "", 200},
+		"by an IPv6 address without port": {"[::1]", "", 200},
+		"from its own page":               {"localhost:8080", "http://localhost:8080", 200},
+		"by a name that was bound to it":  {"attacker.example", "", 403},
+		"by a name that begins alike":     {"localhost.attacker.example:8080", "", 403},
+		"by its address in the network":   {"192.168.1.4:8080", "", 403},
+		"from a page of another site":     {"localhost:8080", "https://attacker.example", 403},
+		"from another port":               {"localhost:8080", "http://localhost:3000", 403},
+		"from a page without a site":      {"localhost:8080", "null", 403},
+		"without a host":                  {" ", "", 403},
+	}
+	for about, c := range cases {
+		header := http.Header{"Host": {c.host}}
+		if c.origin != "" {
+			header.Set("Origin", c.origin)
+		}
+		got := w.do(ask{method: http.MethodGet, path: console.PathInstances, anonymous: true, header: header})
+		if got.status != c.status {
+			t.Errorf("%s: %d, want %d", about, got.status, c.status)
+		}
+		if c.status == http.StatusForbidden {
+			got.problem(c.status, "foreign-request")
+		}
+	}
+	w.do(ask{method: http.MethodPost, path: to(console.PathDeactivateRule, "complaints"), anonymous: true, header: http.Header{"Host": {"localhost"}}}).is(http.StatusOK)
+	if history := as[console.List[console.Revision]](w.do(ask{method: http.MethodGet, path: console.PathCatalogHistory, anonymous: true, header: http.Header{"Host": {"localhost"}}})); history.Items[0].Author != "local" {
+		t.Errorf("author %q", history.Items[0].Author)
+	}
+}
+
+func TestEveryChangeLeavesALineInTheAuditLog(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.do(ask{method: http.MethodPost, path: to(console.PathDeactivateRule, "complaints")}).is(http.StatusOK)
+	w.do(ask{method: http.MethodPost, path: to(console.PathDeactivateRule, "complaints"), role: console.Manager}).is(http.StatusForbidden)
+	w.do(ask{method: http.MethodPost, path: to(console.PathDeactivateRule, "no such"), anonymous: true}).is(http.StatusUnauthorized)
+	w.do(ask{method: http.MethodPost, path: to(console.PathDeactivateRule, "no such")}).is(http.StatusNotFound)
+	w.get(console.PathRules).is(http.StatusOK)
+	var got []string
+	for _, line := range w.logs.FilterMessage("change").All() {
+		f := line.ContextMap()
+		if line.LoggerName != "audit" || line.Level != zapcore.InfoLevel || f["from"] != "192.0.2.7" || f["request_id"] == "" {
+			t.Errorf("line %+v %v", line.Entry, f)
+		}
+		got = append(got, fmt.Sprintf("%v %v %v %v", f["who"], f["what"], f["path"], f["outcome"]))
+	}
+	want := []string{
+		"administrator@example.com deactivate-rule /api/v1/rules/complaints/deactivate done",
+		"manager@example.com deactivate-rule /api/v1/rules/complaints/deactivate forbidden",
+		" deactivate-rule /api/v1/rules/no%20such/deactivate unauthenticated",
+		"administrator@example.com deactivate-rule /api/v1/rules/no%20such/deactivate rule-unknown",
+	}
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("audit:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	for _, line := range w.logs.All() {
+		if strings.Contains(fmt.Sprint(line.ContextMap()), "secret of") {
+			t.Errorf("a token is in the log: %v", line.ContextMap())
+		}
+	}
+}
+
+func TestTokensAreReadFromTheConfiguration(t *testing.T) {
+	t.Parallel()
+	hash := sha256.Sum256([]byte("x"))
+	good, err := console.ParseToken("ann@example.com", "manager", hex.EncodeToString(hash[:])+"\n")
+	if err != nil || good != (console.Token{Name: "ann@example.com", Role: console.Manager, Hash: hash}) {
+		t.Errorf("%+v, %v", good, err)
+	}
+	cases := map[string]struct{ name, role, hash, want string }{
+		"no name":            {"", "reader", hex.EncodeToString(hash[:]), "token name"},
+		"a name with blanks": {"ann b", "reader", hex.EncodeToString(hash[:]), "token name"},
+		"an unknown role":    {"ann", "owner", hex.EncodeToString(hash[:]), "reader, responder, manager, administrator"},
+		"no hash":            {"ann", "reader", "", "sha256sum"},
+		"the token itself":   {"ann", "reader", "my token", "sha256sum"},
+		"a short hash":       {"ann", "reader", "abcd", "sha256sum"},
+	}
+	for about, c := range cases {
+		if _, err := console.ParseToken(c.name, c.role, c.hash); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", about, err)
+		} else if c.hash != "" && strings.Contains(err.Error(), c.hash) {
+			t.Errorf("%s: the error repeats the hash: %v", about, err)
+		}
+	}
+	if console.Open(nil) || !console.Open([]console.Token{good}) {
+		t.Error("only a console with tokens may be reached from elsewhere")
+	}
+	if got := console.Role(9).String(); got != "role 9" {
+		t.Errorf("an unknown role is %q", got)
+	}
+}
+
+func TestAConsoleIsNotMadeWithTokensThatCannotBeTold(t *testing.T) {
+	t.Parallel()
+	one := console.Token{Name: "ann", Role: console.Reader, Hash: sha256.Sum256([]byte("x"))}
+	cases := map[string]struct {
+		second console.Token
+		want   string
+	}{
+		"the same name":  {console.Token{Name: "ann", Role: console.Reader, Hash: sha256.Sum256([]byte("y"))}, "two tokens are named ann"},
+		"the same token": {console.Token{Name: "bob", Role: console.Reader, Hash: one.Hash}, "the same token"},
+		"no name":        {console.Token{Role: console.Reader, Hash: sha256.Sum256([]byte("y"))}, "no name"},
+		"no role":        {console.Token{Name: "bob", Hash: sha256.Sum256([]byte("y"))}, "no role"},
+		"no token":       {console.Token{Name: "bob", Role: console.Reader}, "empty"},
+		"an empty token": {console.Token{Name: "bob", Role: console.Reader, Hash: sha256.Sum256(nil)}, "empty"},
+	}
+	w := newQuietWorld(t)
+	for about, c := range cases {
+		opts := w.opts
+		opts.Tokens = []console.Token{one, c.second}
+		if _, err := console.New(opts); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", about, err)
+		}
+	}
+	for about, take := range map[string]func(*console.Options){
+		"journal": func(o *console.Options) { o.Journal = nil },
+		"metrics": func(o *console.Options) { o.Metrics = nil },
+		"log":     func(o *console.Options) { o.Log = nil },
+	} {
+		opts := w.opts
+		take(&opts)
+		if _, err := console.New(opts); err == nil || !strings.Contains(err.Error(), about) {
+			t.Errorf("without %s: %v", about, err)
+		}
+	}
+}
