@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"postlink/deploy"
 	"postlink/payload"
@@ -21,7 +22,7 @@ func TestSampleRulesTakeSamplePosts(t *testing.T) {
 	}
 	taken, posts := map[string]int{}, samplePosts(t)
 	for _, p := range posts {
-		m := set.Match(p)
+		m := set.Match(p, time.Time{})
 		if len(m.Failed) > 0 {
 			t.Errorf("post %s: %v", p.ID, m.Failed)
 		}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"testing"
+	"time"
 
 	"postlink/payload"
 	"postlink/rules"
@@ -77,7 +78,7 @@ func BenchmarkMatch(b *testing.B) {
 			b.ReportAllocs()
 			matched, i := 0, 0
 			for b.Loop() {
-				if m := set.Match(posts[i%len(posts)]); m.Rule != nil {
+				if m := set.Match(posts[i%len(posts)], time.Time{}); m.Rule != nil {
 					matched++
 				} else if len(m.Failed) > 0 {
 					b.Fatal(m.Failed[0].Err)

@@ -41,7 +41,7 @@ func TestConditionsReadEveryField(t *testing.T) {
 		`any(filter(split(post.text, " "), len(#) > 3), # == "text")`, `post.source in ["facebook", "twitter"]`, `post.sentiment in ["negative"]`,
 		`min(post.reach, 7) == 3 && abs(post.sentimentScore) == 0.5 && round(post.influence) == 42`,
 	} {
-		m := compile(t, rule("r", when, 1)).Match(full())
+		m := compile(t, rule("r", when, 1)).Match(full(), time.Time{})
 		if m.Rule == nil || len(m.Failed) > 0 {
 			t.Errorf("%s: got %+v", when, m)
 		}
@@ -58,7 +58,7 @@ func TestAMissingFieldIsItsZeroValue(t *testing.T) {
 		`!(post.isReply || post.isPrivate || post.isRetweet)`, `post.sentimentScore < 0.1`, `first(post.tags) == nil`, `post.text != nil`,
 		`post.mentions(post.title, "a") == false`,
 	} {
-		m := compile(t, rule("r", when, 1)).Match(&payload.Post{ID: "1"})
+		m := compile(t, rule("r", when, 1)).Match(&payload.Post{ID: "1"}, time.Time{})
 		if m.Rule == nil || len(m.Failed) > 0 {
 			t.Errorf("%s: got %+v", when, m)
 		}

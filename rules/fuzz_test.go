@@ -41,7 +41,7 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		if set != nil {
-			set.Match(full())
+			set.Match(full(), time.Time{})
 		}
 	})
 }
@@ -72,7 +72,7 @@ func FuzzCondition(f *testing.F) {
 			}
 			return
 		}
-		m := set.Match(p)
+		m := set.Match(p, time.Time{})
 		if len(m.Failed) > 0 && (m.Failed[0].Err == nil || m.Rule != nil) {
 			t.Errorf("got %+v", m)
 		}

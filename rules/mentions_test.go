@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
@@ -24,8 +25,8 @@ func mentions(t testing.TB, p payload.Post, keywords ...string) bool {
 		quoted[i] = strconv.Quote(k)
 	}
 	p.ID, p.Topics = "1", keywords
-	want := compile(t, rule("r", "post.mentions("+strings.Join(quoted, ", ")+")", 1)).Match(&p)
-	got := compile(t, rule("r", "any(post.topics, post.mentions(#))", 1)).Match(&p)
+	want := compile(t, rule("r", "post.mentions("+strings.Join(quoted, ", ")+")", 1)).Match(&p, time.Time{})
+	got := compile(t, rule("r", "any(post.topics, post.mentions(#))", 1)).Match(&p, time.Time{})
 	if len(want.Failed)+len(got.Failed) > 0 || (want.Rule == nil) != (got.Rule == nil) {
 		t.Fatalf("keywords %q in %q, %q: as constants %+v, computed %+v", keywords, p.Title, p.Text, want, got)
 	}
@@ -141,7 +142,7 @@ func TestWordsOfOnePostAreForgottenWithIt(t *testing.T) {
 		if i%2 == 1 {
 			text, want = "", false
 		}
-		if got := set.Match(&payload.Post{ID: "1", Text: text}); (got.Rule != nil) != want {
+		if got := set.Match(&payload.Post{ID: "1", Text: text}, time.Time{}); (got.Rule != nil) != want {
 			t.Fatalf("post %d: got %v", i, got.Rule)
 		}
 	}
@@ -187,7 +188,7 @@ func TestMentionsIsWhatTheReferenceSays(t *testing.T) {
 		p := payload.Post{ID: "1", Title: text.Draw(rt, "title"), Text: text.Draw(rt, "text"), Topics: rapid.SliceOfN(keyword, 1, 3).Draw(rt, "keywords")}
 		set := compile(t, rule("computed", "any(post.topics, post.mentions(#))", 1))
 		want := slowMentions(p.Title, p.Text, p.Topics...)
-		if got := set.Match(&p); (got.Rule != nil) != want {
+		if got := set.Match(&p, time.Time{}); (got.Rule != nil) != want {
 			rt.Fatalf("computed: got %+v, want %v", got, want)
 		}
 		var usable []string

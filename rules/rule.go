@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -20,9 +21,10 @@ type Rule struct {
 	Active bool   // an inactive rule neither acts nor shadows older ones
 	When   string // the condition, in expr-lang
 	Link   Link
-	Age    uint64   // order in which rule names entered the catalog: the highest is the newest; editing keeps it
-	Pos    Position // where the rule was read from; zero when it came from the store
-	Origin *Origin  // where its parts stand; nil when it came from the store
+	Age    uint64    // order in which rule names entered the catalog: the highest is the newest; editing keeps it
+	Since  time.Time // when it became active: posts that arrived before are not its business; zero means always
+	Pos    Position  // where the rule was read from; zero when it came from the store
+	Origin *Origin   // where its parts stand; nil when it came from the store
 }
 
 // Link is the action of a rule: which record, where.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/expr-lang/expr/vm"
 	"golang.org/x/sync/errgroup"
@@ -131,13 +132,16 @@ func (s *Set) Rule(name string) (Rule, bool) {
 	return s.rules[i].rule, true
 }
 
-// Match returns the newest active rule whose condition holds for the post. A condition that fails does not keep older rules
-// from acting.
-func (s *Set) Match(p *payload.Post) Match {
+// Match returns the newest active rule whose condition holds for a post that arrived at a time; the zero time means now. Rules
+// that became active later do not count. A condition that fails does not keep older rules from acting.
+func (s *Set) Match(p *payload.Post, arrived time.Time) Match {
 	r := s.begin(p)
 	defer s.end(r)
 	var m Match
 	for _, c := range s.active {
+		if !arrived.IsZero() && arrived.Before(c.rule.Since) {
+			continue
+		}
 		holds, err := r.ask(c.program)
 		if err != nil {
 			m.Failed = append(m.Failed, Failure{Rule: &c.rule, Err: c.rule.failure(err)})

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -69,7 +70,7 @@ func TestTheNewestActiveRuleActs(t *testing.T) {
 			t.Parallel()
 			set := compile(t, tc.rules...)
 			for range 2 { // what the first call leaves behind must not matter to the second
-				got := set.Match(&payload.Post{ID: "1", Tags: []string{"t"}})
+				got := set.Match(&payload.Post{ID: "1", Tags: []string{"t"}}, time.Time{})
 				var rule string
 				if got.Rule != nil {
 					rule = got.Rule.Name
@@ -102,7 +103,7 @@ func TestFailuresSayWhereAndWhyButNotWhatThePostSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			secret := "(secret"
-			m := compile(t, rule("r", tc.when, 1)).Match(&payload.Post{ID: "1", Title: secret, Text: strings.Repeat(secret, 1000), Tags: []string{secret}})
+			m := compile(t, rule("r", tc.when, 1)).Match(&payload.Post{ID: "1", Title: secret, Text: strings.Repeat(secret, 1000), Tags: []string{secret}}, time.Time{})
 			if m.Rule != nil || len(m.Failed) != 1 {
 				t.Fatalf("got %+v", m)
 			}
@@ -130,7 +131,7 @@ func TestAFailureOfARuleFromAFilePointsIntoIt(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	m := set.Match(&payload.Post{ID: "1"})
+	m := set.Match(&payload.Post{ID: "1"}, time.Time{})
 	if got := fmt.Sprint(m.Failed[0].Err); !strings.HasPrefix(got, "a.yaml:6:19: index out of range: 0") {
 		t.Errorf("got %q", got)
 	}
@@ -204,7 +205,7 @@ func TestManyGoroutinesMatchAtOnce(t *testing.T) {
 				if i%3 != 0 {
 					p.Tags = []string{"t"}
 				}
-				m := set.Match(p)
+				m := set.Match(p, time.Time{})
 				switch {
 				case i%3 == 0 && (m.Rule != nil || len(m.Failed) != 1):
 					t.Errorf("want rule %d to fail, got %+v", n, m)
@@ -221,7 +222,7 @@ func TestMatchingLeavesThePostAlone(t *testing.T) {
 	t.Parallel()
 	p := &payload.Post{ID: "1", Tags: []string{"b", "a"}, Topics: []string{"z", "y"}}
 	set := compile(t, rule("r", `len(filter(post.tags, # > "a")) == 1 && first(map(post.tags, upper(#))) == "B"`, 1))
-	if set.Match(p).Rule == nil {
+	if set.Match(p, time.Time{}).Rule == nil {
 		t.Error("no match")
 	}
 	if diff := cmp.Diff(&payload.Post{ID: "1", Tags: []string{"b", "a"}, Topics: []string{"z", "y"}}, p); diff != "" {
@@ -278,5 +279,25 @@ func TestExplainTellsEachRuleAndClause(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestARuleActsOnPostsThatArriveFromItsActivationOn(t *testing.T) {
+	t.Parallel()
+	activated := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	older, newer := rule("older", "true", 1), rule("newer", "true", 2)
+	newer.Since = activated
+	set := compile(t, older, newer)
+	for name, tc := range map[string]struct {
+		arrived time.Time
+		want    string
+	}{
+		"before its activation an older rule acts": {activated.Add(-time.Nanosecond), "older"},
+		"from its activation on it acts":           {activated, "newer"},
+		"a post of now":                            {time.Time{}, "newer"},
+	} {
+		if m := set.Match(&payload.Post{ID: "1"}, tc.arrived); m.Rule == nil || m.Rule.Name != tc.want {
+			t.Errorf("%s: %+v", name, m.Rule)
+		}
 	}
 }

@@ -132,7 +132,7 @@ func (m *Matcher) handle(ctx context.Context, data []byte, meta *jetstream.MsgMe
 		}
 	}
 	revision := m.opts.Catalog.Current()
-	match := revision.Set.Match(post)
+	match := revision.Set.Match(post, meta.Timestamp)
 	m.countFailures(post, match)
 	if match.Rule == nil {
 		return "unmatched", nil

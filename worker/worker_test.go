@@ -357,7 +357,7 @@ func TestARemovedLinkStaysRemovedWhenItsPostArrivesAgain(t *testing.T) {
 	}
 }
 
-func TestPostsWaitForTheFirstCatalog(t *testing.T) {
+func TestPostsThatArriveBeforeTheFirstCatalogAreNobodysBusiness(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bus.Options{})
 	w.work()
@@ -366,7 +366,12 @@ func TestPostsWaitForTheFirstCatalog(t *testing.T) {
 		t.Errorf("backlog %d, error %v", n, err)
 	}
 	w.apply(plainCatalog)
-	w.reaches(1, ledger.Linked)
+	w.settled()
+	if _, err := w.ledger.Find(t.Context(), key(1)); err == nil {
+		t.Error("a rule acted on a post that arrived before it was there")
+	}
+	w.publish(post(2, "negative"))
+	w.reaches(2, ledger.Linked)
 }
 
 func TestABadCatalogChangesNothing(t *testing.T) {
@@ -424,4 +429,20 @@ func TestOptionsThatLackSomethingAreRefused(t *testing.T) {
 	if _, err := worker.NewDeliverer(worker.DelivererOptions{}); err == nil {
 		t.Error("a deliverer without anything was made")
 	}
+}
+
+func TestARuleDoesNotActOnPostsThatArrivedBeforeItWasActivated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bus.Options{})
+	w.apply(strings.Replace(plainCatalog, "name: complaints\n", "name: complaints\n    active: false\n", 1))
+	w.publish(post(1, "negative"))
+	w.apply(plainCatalog)
+	w.publish(post(2, "negative"))
+	w.apply(strings.Replace(plainCatalog, "call back", "call back soon", 1)) // an edit keeps it active
+	w.work()
+	w.settled()
+	if _, err := w.ledger.Find(t.Context(), key(1)); err == nil {
+		t.Error("the rule acted on a post that arrived before it was active")
+	}
+	w.reaches(2, ledger.Linked)
 }

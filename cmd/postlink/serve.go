@@ -81,7 +81,7 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 		}
 	}
 	if _, err := a.Catalog.Current(ctx); errors.Is(err, catalog.ErrEmpty) {
-		log.Warn("there is no catalog yet; posts wait until one is applied with: postlink apply DIR")
+		log.Warn("there is no catalog yet; nothing is linked until one is applied with: postlink apply DIR")
 	}
 	log.Info("ready", zap.String("console", a.URL()), zap.String("version", versionText()))
 	err = a.Run(ctx)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"postlink/dynamics"
 	"postlink/rules"
@@ -33,13 +34,15 @@ type ruleDocument struct {
 	Entity   string `json:"entity"`
 	Notes    string `json:"notes,omitempty"`
 	Age      uint64 `json:"age"`
+
+	Since time.Time `json:"since,omitzero"`
 }
 
 // encode returns the canonical form of a settled catalog, and its hash in hex.
 func encode(c *Catalog) (id string, data []byte, err error) {
 	doc := document{Format: format, Instances: c.Instances, Rules: make([]ruleDocument, len(c.Rules))}
 	for i, r := range c.Rules {
-		doc.Rules[i] = ruleDocument{r.Name, r.Active, r.When, r.Link.Instance, r.Link.Entity, r.Link.Notes, r.Age}
+		doc.Rules[i] = ruleDocument{r.Name, r.Active, r.When, r.Link.Instance, r.Link.Entity, r.Link.Notes, r.Age, r.Since}
 	}
 	data, err = json.Marshal(doc)
 	if err != nil {
@@ -65,7 +68,7 @@ func decode(id string, data []byte) (*Catalog, error) {
 	}
 	c := &Catalog{Instances: doc.Instances, Rules: make([]rules.Rule, len(doc.Rules))}
 	for i, r := range doc.Rules {
-		c.Rules[i] = rules.Rule{Name: r.Name, Active: r.Active, When: r.When, Age: r.Age,
+		c.Rules[i] = rules.Rule{Name: r.Name, Active: r.Active, When: r.When, Age: r.Age, Since: r.Since,
 			Link: rules.Link{Instance: r.Instance, Entity: r.Entity, Notes: r.Notes}}
 	}
 	return c, nil

@@ -2,8 +2,8 @@ package catalog
 
 import (
 	"cmp"
-	"maps"
 	"slices"
+	"time"
 
 	"postlink/dynamics"
 	"postlink/rules"
@@ -87,8 +87,9 @@ func (c *Catalog) Clone() *Catalog {
 	return d
 }
 
-// settle brings a catalog into the one order that equal catalogs share, and gives every rule its age: that of the rule of
-// the same name in base, or, for names that enter now, higher ones in the order they have in c.
+// settle brings a catalog into the one order that equal catalogs share, and gives every rule its age and the time of its
+// activation: those of the rule of the same name in base. Names that enter now get higher ages, in the order they have in c;
+// rules that become active now have no time yet.
 func (c *Catalog) settle(base *Catalog) {
 	for i := range c.Instances {
 		in := &c.Instances[i]
@@ -105,24 +106,37 @@ func (c *Catalog) settle(base *Catalog) {
 	}
 	slices.SortStableFunc(c.Instances, func(a, b dynamics.Instance) int { return cmp.Compare(a.Name, b.Name) })
 
-	ages := make(map[string]uint64, len(base.Rules))
-	for _, r := range base.Rules {
-		ages[r.Name] = r.Age
-	}
+	before := make(map[string]*rules.Rule, len(base.Rules))
 	youngest := uint64(0)
-	for age := range maps.Values(ages) {
-		youngest = max(youngest, age)
+	for i := range base.Rules {
+		r := &base.Rules[i]
+		before[r.Name] = r
+		youngest = max(youngest, r.Age)
 	}
 	for i := range c.Rules {
 		r := &c.Rules[i]
-		age, known := ages[r.Name]
-		if !known {
+		r.Since = time.Time{}
+		b := before[r.Name]
+		if b == nil {
 			youngest++
-			age = youngest
+			r.Age = youngest
+			continue
 		}
-		r.Age = age
+		r.Age = b.Age
+		if r.Active && b.Active {
+			r.Since = b.Since
+		}
 	}
 	slices.SortStableFunc(c.Rules, func(a, b rules.Rule) int { return cmp.Compare(a.Age, b.Age) })
+}
+
+// activate gives the rules that become active with a commit its time.
+func (c *Catalog) activate(at time.Time) {
+	for i := range c.Rules {
+		if r := &c.Rules[i]; r.Active && r.Since.IsZero() {
+			r.Since = at
+		}
+	}
 }
 
 func (c *Catalog) instance(name string) (*dynamics.Instance, error) {

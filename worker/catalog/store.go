@@ -31,16 +31,13 @@ const (
 type Options struct {
 	KV    jetstream.KeyValue    // holds the pointer, with the bucket's full history
 	Blobs jetstream.ObjectStore // holds the content of every revision in that history
-	Now   func() time.Time      // default time.Now
+	Now   func() time.Time      // default: the clock of the NATS server, which also stamps the posts
 	Tries int                   // how often a commit runs again after losing a race, before ErrBusy; default 64
 }
 
 func (o *Options) validate() error {
 	if o.KV == nil || o.Blobs == nil {
 		return errors.New("open the catalog: a bucket and an object store are needed")
-	}
-	if o.Now == nil {
-		o.Now = time.Now
 	}
 	if o.Tries == 0 {
 		o.Tries = 64
@@ -129,7 +126,7 @@ func (s *Store) Plan(ctx context.Context, next *Catalog) (Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, plan, err := prepare(base, replaceBy(next))
+	_, plan, err := prepare(base, replaceBy(next), time.Time{})
 	return plan, err
 }
 
@@ -170,14 +167,18 @@ func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error
 		if by.Base != 0 && by.Base != base.Number {
 			return nil, nil, fmt.Errorf("change revision %d of the catalog, which is at %d, by %s: %w", by.Base, base.Number, base.Author, ErrConflict)
 		}
-		next, plan, err := prepare(base, edit)
+		at, err := s.now(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		next, plan, err := prepare(base, edit, at)
 		if err != nil {
 			return nil, plan, err
 		}
 		if plan.Empty() && base.Number != 0 {
 			return base, plan, nil
 		}
-		next.Author, next.Message, next.At = by.Author, by.Message, s.opts.Now().UTC()
+		next.Author, next.Message, next.At = by.Author, by.Message, at
 		if err := s.upload(ctx, next, &d); err != nil {
 			return nil, nil, err
 		}
@@ -193,6 +194,23 @@ func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error
 	return nil, nil, fmt.Errorf("change the catalog, which others changed %d times meanwhile: %w", s.opts.Tries, ErrBusy)
 }
 
+// now is the time of a commit. Rules act on posts that arrive from their activation on, and it is the server that says when a
+// post arrived: by its clock, nobody's wrong one can make a rule miss posts.
+func (s *Store) now(ctx context.Context) (time.Time, error) {
+	if s.opts.Now != nil {
+		return s.opts.Now().UTC(), nil
+	}
+	status, err := s.opts.KV.Status(ctx)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("ask NATS for the time: %w", err)
+	}
+	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
+	if !ok || bucket.StreamInfo().TimeStamp.IsZero() { // a server before 2.10 does not tell
+		return time.Now().UTC(), nil
+	}
+	return bucket.StreamInfo().TimeStamp.UTC(), nil
+}
+
 // base is the revision in force, or an empty one with number 0.
 func (s *Store) base(ctx context.Context) (*Revision, error) {
 	rev, err := s.Current(ctx)
@@ -202,8 +220,8 @@ func (s *Store) base(ctx context.Context) (*Revision, error) {
 	return rev, err
 }
 
-// prepare edits a copy of base and makes sure that it may follow.
-func prepare(base *Revision, edit func(*Catalog) error) (*Revision, Plan, error) {
+// prepare edits a copy of base, as of a time, and makes sure that it may follow.
+func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision, Plan, error) {
 	c := base.Catalog.Clone()
 	if err := edit(c); err != nil {
 		return nil, nil, err
@@ -212,6 +230,7 @@ func prepare(base *Revision, edit func(*Catalog) error) (*Revision, Plan, error)
 		return nil, nil, problems
 	}
 	c.settle(base.Catalog)
+	c.activate(at)
 	plan := compare(base.Catalog, c)
 	if err := c.guard(base.Catalog); err != nil {
 		return nil, plan, err
