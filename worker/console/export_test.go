@@ -1,0 +1,10 @@
+package console
+
+// Kinds lists every kind of problem with its status, so that tests can tell that they met all of them.
+func Kinds() map[string]int {
+	list := map[string]int{}
+	for kind, k := range kinds {
+		list[kind] = k.status
+	}
+	return list
+}
