@@ -28,6 +28,15 @@ type Event struct {
 	At         time.Time    `json:"at"`
 }
 
+// failures tells how often the conditions of rules failed on posts since it was told last.
+type failures struct {
+	At    time.Time      `json:"at"`
+	Rules map[string]int `json:"rules"`
+}
+
+// failuresSubject is where failures go, below "events."; links go elsewhere.
+const failuresSubject = "rules.failed"
+
 func newEvent(e ledger.Entry, url string) Event {
 	link := e.Current()
 	step := link.Steps[len(link.Steps)-1]

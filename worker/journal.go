@@ -43,7 +43,11 @@ type RuleCounts struct {
 	Matched   int       // links decided
 	Linked    int       // of these, records made
 	Dead      int       // of these, given up
+	Failed    int       // posts on which the condition failed
 }
+
+// failed counts, among the states of links, the posts on which a condition failed.
+const failed ledger.State = "failed"
 
 // NewJournal makes a Journal that Run fills; now is time.Now when nil.
 func NewJournal(b *bus.Bus, log *zap.Logger, now func() time.Time) (*Journal, error) {
@@ -61,12 +65,9 @@ func (j *Journal) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := j.now()
 		err := j.bus.EventsSince(ctx, began.Add(-countedHours*time.Hour), func(m bus.Message) {
-			var e Event
-			if err := json.Unmarshal(m.Data, &e); err != nil {
+			if err := j.read(m, m.At.After(began)); err != nil {
 				j.log.Warn("an event cannot be read and is not counted", zap.Uint64("sequence", m.Sequence), zap.Error(err))
-				return
 			}
-			j.take(e, m.At.After(began))
 		})
 		if err != nil {
 			j.log.Warn("cannot follow the events, trying again", zap.Error(err), zap.Duration("delay", resumeWait))
@@ -78,6 +79,27 @@ func (j *Journal) Run(ctx context.Context) error {
 	for listener := range j.listeners {
 		j.cut(listener)
 	}
+	return nil
+}
+
+func (j *Journal) read(m bus.Message, news bool) error {
+	if m.Subject == failuresSubject {
+		var f failures
+		if err := json.Unmarshal(m.Data, &f); err != nil {
+			return err
+		}
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		for rule, n := range f.Rules {
+			j.tally(rule).add(f.At, failed, n, j.horizon())
+		}
+		return nil
+	}
+	var e Event
+	if err := json.Unmarshal(m.Data, &e); err != nil {
+		return err
+	}
+	j.take(e, news)
 	return nil
 }
 
@@ -101,23 +123,33 @@ func (j *Journal) take(e Event, news bool) {
 }
 
 func (j *Journal) count(e Event) {
-	t := j.rules[e.Rule]
-	if t == nil {
-		t = &tally{hours: map[int64]map[ledger.State]int{}}
-		j.rules[e.Rule] = t
-	}
+	t := j.tally(e.Rule)
 	if e.PlannedAt.After(t.last) {
 		t.last = e.PlannedAt
 	}
-	hour := e.PlannedAt.Unix() / 3600
-	if hour <= j.horizon() {
+	t.add(e.PlannedAt, e.State, 1, j.horizon())
+}
+
+func (j *Journal) tally(rule string) *tally {
+	t := j.rules[rule]
+	if t == nil {
+		t = &tally{hours: map[int64]map[ledger.State]int{}}
+		j.rules[rule] = t
+	}
+	return t
+}
+
+// add counts n of a kind at a time, and forgets what is beyond the horizon.
+func (t *tally) add(at time.Time, kind ledger.State, n int, horizon int64) {
+	hour := at.Unix() / 3600
+	if hour <= horizon {
 		return
 	}
 	if t.hours[hour] == nil {
 		t.hours[hour] = map[ledger.State]int{}
-		t.forget(j.horizon())
+		t.forget(horizon)
 	}
-	t.hours[hour][e.State]++
+	t.hours[hour][kind] += n
 }
 
 // horizon is the newest hour that is too old to count.
@@ -145,6 +177,7 @@ func (j *Journal) Rule(name string) RuleCounts {
 			c.Matched += states[ledger.Queued]
 			c.Linked += states[ledger.Linked]
 			c.Dead += states[ledger.Dead]
+			c.Failed += states[failed]
 		}
 	}
 	return c

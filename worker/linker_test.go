@@ -497,3 +497,16 @@ func TestLinkersReadersAndAdministratorsNeedTheirParts(t *testing.T) {
 		}
 	}
 }
+
+func TestConditionsThatFailAreCountedForEverybody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, bus.Options{})
+	w.apply(strings.Replace(plainCatalog, `post.sentiment == "positive"`, `post.tags[0] == "praise"`, 1))
+	stop := w.work()
+	j, _ := w.journal(time.Now)
+	w.publish(post(1, "neutral"), post(2, "negative"))
+	w.settled()
+	w.reaches(2, ledger.Linked) // by the older rule
+	stop()                      // which tells what was not told yet
+	w.eventually("two failures are counted", func() (bool, error) { return j.Rule("praise").Failed == 2, nil })
+}

@@ -2,10 +2,12 @@ package worker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +25,9 @@ import (
 // retryPost is how long a post waits that could not be handled for a reason outside of it: NATS did not answer, an outbox
 // is full. Posts are never given up for such reasons.
 const retryPost = 2 * time.Second
+
+// tellFailures is how often failed conditions are told to everybody.
+const tellFailures = 5 * time.Second
 
 // MatcherOptions configure a Matcher.
 type MatcherOptions struct {
@@ -54,6 +59,9 @@ type Matcher struct {
 	opts    MatcherOptions
 	log     *zap.Logger
 	pulling atomic.Bool
+
+	mu     sync.Mutex
+	failed map[string]int // conditions that failed, by rule, and were not told yet
 }
 
 // NewMatcher makes a Matcher; Run starts it.
@@ -61,7 +69,7 @@ func NewMatcher(opts MatcherOptions) (*Matcher, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Matcher{opts: opts, log: opts.Log.Named("matcher")}, nil
+	return &Matcher{opts: opts, log: opts.Log.Named("matcher"), failed: map[string]int{}}, nil
 }
 
 // Pulling reports whether posts are being taken from the stream.
@@ -82,7 +90,35 @@ func (m *Matcher) Run(ctx context.Context) error {
 		log:      m.log,
 		pulling:  m.pulling.Store,
 	}
+	var teller sync.WaitGroup
+	teller.Go(func() {
+		for sleep(ctx, tellFailures) {
+			m.tellFailures(ctx)
+		}
+	})
+	defer m.tellFailures(context.WithoutCancel(ctx))
+	defer teller.Wait()
 	return in.run(ctx, m.settle)
+}
+
+// tellFailures tells how often conditions failed since it was told last, for the statistics of rules.
+func (m *Matcher) tellFailures(ctx context.Context) {
+	m.mu.Lock()
+	failed := m.failed
+	m.failed = map[string]int{}
+	m.mu.Unlock()
+	if len(failed) == 0 {
+		return
+	}
+	data, err := json.Marshal(failures{At: time.Now().UTC(), Rules: failed})
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, retryPost)
+		defer cancel()
+		err = m.opts.Bus.PublishEvent(ctx, failuresSubject, "", data)
+	}
+	if err != nil {
+		m.log.Warn("cannot tell which conditions failed; the statistics of rules lack them", zap.Error(err))
+	}
 }
 
 // settle is the one place where a post is acknowledged or put off.
@@ -189,6 +225,9 @@ func pointerHeader(post ledger.Key, generation int) nats.Header {
 func (m *Matcher) countFailures(post *payload.Post, match rules.Match) {
 	for _, f := range match.Failed {
 		m.opts.Metrics.ruleErrors.WithLabelValues(f.Rule.Name).Inc()
+		m.mu.Lock()
+		m.failed[f.Rule.Name]++
+		m.mu.Unlock()
 		m.log.Warn("a condition failed on a post and counts as not matched; correct the rule",
 			zap.String("rule", f.Rule.Name), zap.String("post_id", post.ID), zap.Error(f.Err))
 	}

@@ -37,12 +37,16 @@ func newDemo() *cobra.Command {
 			if opts.Log, err = newLogger(logLevel); err != nil {
 				return err
 			}
+			if opts.Exit && opts.Listen == "" {
+				opts.Listen = "127.0.0.1:0"
+			}
 			if !cmd.Flags().Changed("rate") && !opts.Exit {
 				opts.Rate = watchable
 			}
 			out, talk := cmd.OutOrStdout(), cmd.ErrOrStderr()
 			opts.Ready = func(console string) {
-				fmt.Fprintf(talk, "postlink demo: posts flow; health and metrics at %s; stop with Ctrl-C\n\n", console)
+				fmt.Fprintf(talk, "posts flow; try the other commands from a second terminal, as in\n"+
+					"  postlink links list --server %s\nstop with Ctrl-C\n\n", console)
 			}
 			var mu sync.Mutex
 			opts.OnLinked = func(e worker.Event, where string) {
@@ -65,7 +69,7 @@ func newDemo() *cobra.Command {
 	cmd.Flags().Float64Var(&opts.Rate, "rate", 0, "posts a second, 0 for as fast as it goes (default 4, with --exit 0)")
 	cmd.Flags().StringVar(&opts.Records, "records", "", "write every record of the sandbox to `FILE` at the end")
 	cmd.Flags().BoolVar(&opts.Exit, "exit", false, "stop when all is settled and print one JSON summary")
-	cmd.Flags().StringVar(&opts.Listen, "listen", "127.0.0.1:0", "`ADDR` for health and metrics")
+	cmd.Flags().StringVar(&opts.Listen, "listen", "", "`ADDR` of the console (default 127.0.0.1:8080, or any port when that is taken)")
 	cmd.Flags().StringVar(&logLevel, "log-level", "error", "debug, info, warn or error")
 	return cmd
 }

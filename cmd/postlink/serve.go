@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -55,6 +56,10 @@ func newServe() *cobra.Command {
 }
 
 func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.Logger) error {
+	tokens, err := cfg.Access()
+	if err != nil {
+		return configError(err)
+	}
 	busOptions := cfg.Bus()
 	busOptions.Log = log.Named("nats")
 	if busOptions.URL == "" {
@@ -69,7 +74,7 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 		log.Info("our own NATS listens", zap.String("url", server.URL()), zap.String("dir", opts.Dir))
 	}
 	a, err := app.New(ctx, app.Options{
-		Bus: busOptions, Listen: cfg.Listen, Public: cfg.Console.URL, Slots: cfg.Delivery.Slots, MaxAge: cfg.Delivery.MaxAge.Value(), Log: log,
+		Bus: busOptions, Listen: cfg.Listen, Public: strings.TrimRight(cfg.Console.URL, "/"), Tokens: tokens, Slots: cfg.Delivery.Slots, MaxAge: cfg.Delivery.MaxAge.Value(), Log: log,
 	})
 	if err != nil {
 		return err

@@ -117,7 +117,8 @@ func (b *Bus) LedgerBefore(ctx context.Context, sequence uint64, visit func(key 
 	})
 }
 
-// EventsSince calls visit with the events that happened since a time, and then with those that happen, until ctx ends.
+// EventsSince calls visit with the events that happened since a time, and then with those that happen, until ctx ends. Their
+// subjects are those that they were published under, without "events.".
 func (b *Bus) EventsSince(ctx context.Context, since time.Time, visit func(Message)) error {
 	consumer, err := b.js.OrderedConsumer(ctx, b.name("EVENTS"), jetstream.OrderedConsumerConfig{
 		DeliverPolicy: jetstream.DeliverByStartTimePolicy, OptStartTime: &since,
@@ -144,6 +145,9 @@ func (b *Bus) EventsSince(ctx context.Context, since time.Time, visit func(Messa
 		if err != nil {
 			return fmt.Errorf("follow the events: %w", err)
 		}
-		visit(Message{Sequence: meta.Sequence.Stream, At: meta.Timestamp, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()})
+		visit(Message{
+			Sequence: meta.Sequence.Stream, At: meta.Timestamp, Header: msg.Headers(), Data: msg.Data(),
+			Subject: strings.TrimPrefix(msg.Subject(), b.subject("events.")),
+		})
 	}
 }

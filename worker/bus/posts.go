@@ -114,9 +114,14 @@ func (b *Bus) newestPost(ctx context.Context) (uint64, error) {
 	return newest, nil
 }
 
-// PublishEvent tells the world, under events.<subject>, what happened; id lets JetStream drop a repetition within minutes.
+// PublishEvent tells the world, under events.<subject>, what happened; id, unless it is empty, lets JetStream
+// drop a repetition within minutes.
 func (b *Bus) PublishEvent(ctx context.Context, subject, id string, data []byte) error {
-	if _, err := b.js.Publish(ctx, b.subject("events."+subject), data, jetstream.WithMsgID(id)); err != nil {
+	var opts []jetstream.PublishOpt
+	if id != "" {
+		opts = append(opts, jetstream.WithMsgID(id))
+	}
+	if _, err := b.js.Publish(ctx, b.subject("events."+subject), data, opts...); err != nil {
 		return fmt.Errorf("publish event %s: %w", subject, unreachable(err))
 	}
 	return nil

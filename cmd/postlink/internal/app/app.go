@@ -27,8 +27,9 @@ type Options struct {
 	Bus      bus.Options
 	Dial     worker.Dial // default: each instance as its catalog entry says
 	OnLinked func(worker.Event)
-	Listen   string        // address of the console; port 0 picks a free one
-	Public   string        // URL under which people reach the console; default http:// and the address
+	Listen   string // address of the console; port 0 picks a free one
+	Public   string // URL under which people reach the console; default http:// and the address
+	Tokens   []console.Token
 	Slots    int           // deliveries to one instance at once; 0 for the default
 	MaxAge   time.Duration // see worker.DelivererOptions; 0 for the default
 	Log      *zap.Logger
@@ -43,21 +44,26 @@ type App struct {
 	live      *catalog.Live
 	matcher   *worker.Matcher
 	deliverer *worker.Deliverer
+	journal   *worker.Journal
 	registry  *prometheus.Registry
 	listener  net.Listener
 	handler   http.Handler
-	log       *zap.Logger
+	stopping  chan struct{} // closed when Run ends, so that streams of the console end
 }
 
 // New connects to NATS, listens, and puts the parts together. Whoever gets an App calls Close.
 func New(ctx context.Context, opts Options) (a *App, err error) {
-	a = &App{log: opts.Log, registry: prometheus.NewRegistry()}
+	a = &App{registry: prometheus.NewRegistry(), stopping: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			a.Close()
 		}
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if !console.Open(opts.Tokens) && !loopback(opts.Listen) {
+		return a, fmt.Errorf("listen on %s: without tokens everybody who reaches the console may do everything; "+
+			"configure tokens, or listen on 127.0.0.1", opts.Listen)
+	}
 	if a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen); err != nil {
 		return a, fmt.Errorf("listen on %s: %w; choose another address with --listen", opts.Listen, err)
 	}
@@ -77,9 +83,10 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 	if dial == nil {
 		dial = Dial
 	}
+	clients := worker.NewClients(dial)
 	a.deliverer, err = worker.NewDeliverer(worker.DelivererOptions{
-		Bus: a.Bus, Ledger: a.Ledger, Catalog: a.Catalog, Dial: dial, Metrics: metrics, Log: opts.Log, OnLinked: opts.OnLinked,
-		Backlink: func(post ledger.Key) string { return public + "/posts/" + post.Encode() },
+		Bus: a.Bus, Ledger: a.Ledger, Catalog: a.Catalog, Dial: clients.Client, Metrics: metrics, Log: opts.Log, OnLinked: opts.OnLinked,
+		Backlink: func(post ledger.Key) string { return public + "/posts/" + worker.PostURLName(post) },
 		Slots:    opts.Slots, MaxAge: opts.MaxAge,
 	})
 	if err != nil {
@@ -103,8 +110,27 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 	}); err != nil {
 		return a, err
 	}
+	if a.journal, err = worker.NewJournal(a.Bus, opts.Log, nil); err != nil {
+		return a, err
+	}
+	linker, err := worker.NewLinker(worker.LinkerOptions{
+		Bus: a.Bus, Ledger: a.Ledger, Catalog: a.live.Current, Clients: clients, Log: opts.Log,
+	})
+	if err != nil {
+		return a, err
+	}
+	reader, err := worker.NewReader(a.Bus, a.Ledger, a.live.Current)
+	if err != nil {
+		return a, err
+	}
+	administrator, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: a.Bus, Catalog: a.Catalog, Clients: clients})
+	if err != nil {
+		return a, err
+	}
 	a.handler, err = console.New(console.Options{
-		Gatherer: a.registry,
+		Bus: a.Bus, Catalog: a.Catalog, Linker: linker, Reader: reader, Administrator: administrator, Journal: a.journal,
+		RuleErrors: func(rule string) int { return a.journal.Rule(rule).Failed },
+		Tokens:     opts.Tokens, Stopping: a.stopping, Gatherer: a.registry, Metrics: a.registry, Log: opts.Log,
 		Ready: []console.Check{
 			{Name: "catalog", OK: func() bool { return a.live.Current() != nil }},
 			{Name: "nats", OK: a.Bus.Connected},
@@ -113,6 +139,13 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 		},
 	})
 	return a, err
+}
+
+// loopback reports whether an address is reached from this machine only.
+func loopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	ip := net.ParseIP(host)
+	return err == nil && (host == "localhost" || ip != nil && ip.IsLoopback())
 }
 
 // URL is the console's address on this machine.
@@ -125,6 +158,7 @@ func (a *App) Run(ctx context.Context) error {
 	g.Go(func() error { return a.live.Run(ctx) })
 	g.Go(func() error { return a.matcher.Run(ctx) })
 	g.Go(func() error { return a.deliverer.Run(ctx) })
+	g.Go(func() error { return a.journal.Run(ctx) })
 	g.Go(func() error {
 		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serve the console: %w", err)
@@ -133,6 +167,7 @@ func (a *App) Run(ctx context.Context) error {
 	})
 	g.Go(func() error {
 		<-ctx.Done()
+		close(a.stopping)
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if err := server.Shutdown(bound); err != nil {

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"postlink/worker/bus"
+	"postlink/worker/console"
 )
 
 // Config is the file of postlink serve. Every field has a default; an empty file is a good one.
@@ -58,6 +59,11 @@ type Config struct {
 	Console struct {
 		URL string `yaml:"url"` // under which people reach the console, for the links in records
 	} `yaml:"console"`
+	Tokens []struct { // who may use the console from other machines; without any it serves this machine only
+		Name string `yaml:"name"`
+		Role string `yaml:"role"`   // reader, responder, manager or administrator
+		Hash string `yaml:"sha256"` // of the token, in hexadecimal
+	} `yaml:"tokens"`
 	Log struct {
 		Level string `yaml:"level"` // debug, info, warn or error; default info
 	} `yaml:"log"`
@@ -135,10 +141,25 @@ func (c *Config) validate() error {
 			return fmt.Errorf("%s: %d is negative", name, n)
 		}
 	}
+	if _, err := c.Access(); err != nil {
+		return err
+	}
 	if c.NATS.URL == "" && c.NATS.Replicas > 1 {
 		return errors.New("nats.replicas: the server of our own keeps one copy; name a cluster in nats.url, or leave replicas out")
 	}
 	return nil
+}
+
+// Access says who may use the console.
+func (c *Config) Access() ([]console.Token, error) {
+	tokens := make([]console.Token, len(c.Tokens))
+	for i, t := range c.Tokens {
+		var err error
+		if tokens[i], err = console.ParseToken(t.Name, t.Role, t.Hash); err != nil {
+			return nil, fmt.Errorf("tokens: %w", err)
+		}
+	}
+	return tokens, nil
 }
 
 // Bus says which NATS the configuration means; its Server is still to be started when no URL is given.

@@ -35,7 +35,7 @@ type DemoOptions struct {
 	Rate     float64                                // posts a second; 0 for as fast as it goes
 	Records  string                                 // file that gets every record of the sandbox at the end; none when empty
 	Exit     bool                                   // stop when all is settled, instead of when ctx ends
-	Listen   string                                 // address of the console
+	Listen   string                                 // address of the console; empty: the usual one if it is free, else any
 	Ready    func(console string)                   // told when posts begin to flow
 	OnLinked func(event worker.Event, where string) // told of each link, with the URL of its record
 	Log      *zap.Logger
@@ -84,6 +84,9 @@ func Demo(ctx context.Context, opts DemoOptions) (summary Summary, err error) {
 	if err != nil {
 		return Summary{}, err
 	}
+	if opts.Listen == "" {
+		opts.Listen = usualListen(ctx)
+	}
 	a, err := New(ctx, Options{
 		Bus: bus.Options{Server: server, Log: opts.Log.Named("nats")}, Dial: stage.dial, Listen: opts.Listen, Log: opts.Log,
 		OnLinked: func(e worker.Event) { opts.OnLinked(e, e.URL) },
@@ -121,6 +124,17 @@ func Demo(ctx context.Context, opts DemoOptions) (summary Summary, err error) {
 	}
 	summary.Seconds = float64(time.Since(began).Milliseconds()) / 1000
 	return summary, a.sum(context.WithoutCancel(ctx), stage, opts, &summary)
+}
+
+// usualListen is where the commands look for a console, or, if somebody is there already, any port.
+func usualListen(ctx context.Context) string {
+	usual := DefaultConfig().Listen
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", usual)
+	if err != nil {
+		return "127.0.0.1:0"
+	}
+	_ = l.Close()
+	return usual
 }
 
 func demoPosts(path string) (io.ReadCloser, error) {
