@@ -379,7 +379,7 @@ func TestBodiesAreBounded(t *testing.T) {
 			})
 			_, err := newClient(t, i.URL).Organization(t.Context())
 			var got *dynamics.Error
-			if !errors.As(err, &got) || got.Status != tt.status || got.Err != tt.is {
+			if !errors.As(err, &got) || got.Status != tt.status || !errors.Is(got.Err, tt.is) {
 				t.Errorf("error %v, want status %d and %v", err, tt.status, tt.is)
 			}
 		})

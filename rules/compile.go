@@ -126,8 +126,7 @@ var (
 // explain puts an error of the library into the words of people who write conditions.
 func explain(err error) *flaw {
 	f := &flaw{at: wholeCondition, message: own(err.Error())}
-	var at *file.Error
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*file.Error](err); ok {
 		f.at, f.message = at.From, own(at.Message)
 	}
 	switch {

@@ -23,8 +23,7 @@ func load(file string, data []byte) (*rules.Set, rules.Problems) {
 		rs = rules.ReadRules(f)
 	}
 	set, err := rules.Compile(rs)
-	var more rules.Problems
-	if errors.As(err, &more) {
+	if more, ok := errors.AsType[rules.Problems](err); ok {
 		problems = append(problems, more...)
 	}
 	problems.Sort()

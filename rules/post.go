@@ -2,6 +2,7 @@ package rules
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,12 +117,7 @@ func (v *post) mentions(keyword string, more ...string) bool {
 
 // holdsAny reports whether one of the keywords occurs in the title or in the text.
 func (v *post) holdsAny(ks []keyword) bool {
-	for i := range ks {
-		if v.holds(ks[i]) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(ks, v.holds)
 }
 
 func (v *post) holds(k keyword) bool {

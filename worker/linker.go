@@ -61,8 +61,7 @@ func (l *Linker) Link(ctx context.Context, r Request) (ledger.Entry, error) {
 		return ledger.Entry{}, err
 	}
 	if _, err := payload.Build(found.Post, payload.Target{Entity: entity, Notes: r.Notes}); err != nil {
-		var notes *payload.NotesError
-		if errors.As(err, &notes) {
+		if _, ok := errors.AsType[*payload.NotesError](err); ok {
 			return ledger.Entry{}, &Refusal{Kind: RefusedNotes, Text: err.Error()}
 		}
 		return ledger.Entry{}, &Refusal{Kind: RefusedPostInvalid, Text: err.Error()}

@@ -19,7 +19,7 @@ import (
 )
 
 // refused is the refusal that an error is, of the kind wanted.
-func refused(t *testing.T, err error, kind string) *worker.Refusal {
+func refused(t *testing.T, err error, kind string) worker.Refusal {
 	t.Helper()
 	var r *worker.Refusal
 	if !errors.As(err, &r) {
@@ -28,7 +28,7 @@ func refused(t *testing.T, err error, kind string) *worker.Refusal {
 	if r.Kind != kind {
 		t.Fatalf("refused as %s (%s), want %s", r.Kind, r.Text, kind)
 	}
-	return r
+	return *r
 }
 
 func TestAPersonLinksAPostThatNoRuleTook(t *testing.T) {
@@ -229,7 +229,7 @@ func TestDetailsOfAnInstanceThatIsDownOrDisabledSayWhy(t *testing.T) {
 func TestADeletedInstanceForgetsItsLinksUntilItsOrganizationIsBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bus.Options{})
-	noRules := strings.Split(plainCatalog, "rules:")[0]
+	noRules, _, _ := strings.Cut(plainCatalog, "rules:")
 	w.apply(plainCatalog)
 	w.work()
 	w.publish(post(1, "negative"), post(2, "negative"), post(3, "negative"))
@@ -268,7 +268,7 @@ func TestADeletedInstanceForgetsItsLinksUntilItsOrganizationIsBack(t *testing.T)
 func TestLinksQueuedForADeletedInstanceBecomeDeadLettersThatCanBeRedriven(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bus.Options{})
-	noRules := strings.Split(plainCatalog, "rules:")[0]
+	noRules, _, _ := strings.Cut(plainCatalog, "rules:")
 	w.apply(plainCatalog)
 	w.contoso.SetSettings(sandbox.Settings{DisableSocialCare: true})
 	w.work()

@@ -48,7 +48,7 @@ const untoldWait = 10 * time.Second
 const SocialDataDisabled = "Dynamics 365 can’t receive social data from postlink. Ask the Dynamics 365 administrator to review the setting " +
 	"that prevents social data (Disable Social Engagement) in the organization's system settings."
 
-var errSocialDataDisabled = errors.New(SocialDataDisabled)
+var errSocialDataDisabled = errors.New(SocialDataDisabled) //nolint:staticcheck // two sentences for people, not a link in a chain
 
 // unbuildableError says that no social activity can be made of a post that was matched.
 type unbuildableError struct{ err error }

@@ -69,7 +69,7 @@ func readObject(data []byte) ([]property, error) {
 			return nil, err
 		}
 		if seen[p.name] {
-			return nil, errors.New("Multiple properties with the name '" + p.name + "' were detected in the payload.") //nolint:staticcheck // likewise
+			return nil, errors.New("Multiple properties with the name '" + p.name + "' were detected in the payload.")
 		}
 		seen[p.name] = true
 		members = append(members, p)

@@ -158,7 +158,7 @@ func TestDuplicatesShareCommunityAndPostID(t *testing.T) {
 
 func TestMuxPlaysSeveralOrganizations(t *testing.T) {
 	t.Parallel()
-	contoso, fabrikam := newOrg(t, sandbox.Options{}), (*sandbox.Sandbox)(nil)
+	contoso := newOrg(t, sandbox.Options{})
 	fabrikam, err := sandbox.New(sandbox.Options{Name: "fabrikam", Tokens: []string{"secret"}, URL: "https://fabrikam.test/"})
 	if err != nil {
 		t.Fatal(err)
@@ -268,7 +268,7 @@ func fill(tb testing.TB, n int) *sandbox.Sandbox {
 	return s
 }
 
-func TestTenThousandPostsAreSmall(t *testing.T) {
+func TestTenThousandPostsAreSmall(t *testing.T) { //nolint:paralleltest // it measures the heap, which others would grow
 	const posts = 10000
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"regexp"
@@ -201,7 +202,7 @@ func (s *Sandbox) Delete(name string, id uuid.UUID) bool {
 	return t != nil && !t.system && s.store.remove(t, id)
 }
 
-// ServeHTTP answers the Web API, the token endpoint and the control endpoints of the organization.
+// ServeHTTP answers the Web API, the token endpoint, the pages of records and the control endpoints of the organization.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "") }
 
 // serve answers a request whose path starts with prefix.
@@ -214,6 +215,8 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 	switch {
 	case strings.HasPrefix(path, "/_sandbox/"):
 		s.control(w, r, strings.TrimPrefix(path, "/_sandbox/"))
+	case path == pagePath:
+		s.showRecord(w, r)
 	case isTokenPath(path):
 		s.issuer.serve(w, r, base, path)
 	default:
@@ -285,9 +288,7 @@ func (s *Sandbox) serveData(w http.ResponseWriter, r *http.Request, base, path s
 	if c.drop {
 		panic(http.ErrAbortHandler) // the connection closes without an answer
 	}
-	for name, list := range a.header {
-		w.Header()[name] = list
-	}
+	maps.Copy(w.Header(), a.header)
 	w.Header().Set("OData-Version", "4.0")
 	w.Header().Set("x-ms-service-request-id", uuid.NewString())
 	w.WriteHeader(a.status)

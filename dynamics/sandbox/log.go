@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/json"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -70,7 +71,7 @@ func (j *journal) reset() {
 func (j *journal) all() []entry {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.entries[:len(j.entries):len(j.entries)]
+	return slices.Clip(j.entries)
 }
 
 func (e entry) request() Request {

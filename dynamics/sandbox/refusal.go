@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 )
 
@@ -23,9 +24,7 @@ func refuse(status int, code, format string, args ...any) *refusal {
 // answer renders the refusal as the Web API's error document.
 func (e *refusal) answer() answer {
 	a := answer{status: e.status, code: e.code, header: http.Header{}, body: e.body}
-	for name, list := range e.header {
-		a.header[name] = list
-	}
+	maps.Copy(a.header, e.header)
 	if a.body == nil {
 		b := append([]byte(nil), `{"error":{"code":`...)
 		b = appendText(b, e.code)

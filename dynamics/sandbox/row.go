@@ -3,6 +3,7 @@ package sandbox
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -106,10 +107,8 @@ func appendValue(b []byte, value any) []byte {
 	case float64:
 		before := len(b)
 		b = strconv.AppendFloat(b, value, 'f', -1, 64)
-		for _, c := range b[before:] {
-			if c == '.' {
-				return b
-			}
+		if slices.Contains(b[before:], '.') {
+			return b
 		}
 		return append(b, ".0"...)
 	case bool:

@@ -32,7 +32,7 @@ func socialActivity() *table {
 		memo("description", "Post Description", 2000),
 		once(pick("community", "Social Channel", nil, communities...)),
 		pick("postmessagetype", "Received As", nil, choice{value: 0, label: "Public Message"}, choice{value: 1, label: "Private Message"}),
-		flag("directioncode", "Direction", false, "Incoming", "Outgoing"),
+		flag("directioncode", "Direction", "Incoming", "Outgoing"),
 		once(double("sentimentvalue", "Sentiment Value", -1e11, 1e11)),
 		text("posturl", "Post URL", 200),
 		text("postid", "Post ID", 160),
@@ -44,7 +44,7 @@ func socialActivity() *table {
 		once(memo("socialadditionalparams", "Social Additional Parameters", 8192)),
 		pick("prioritycode", "Priority", int64(1), choice{value: 0, label: "Low"}, choice{value: 1, label: "Normal"}, choice{value: 2, label: "High"}),
 		customer("postauthor", "Post Author"),
-		level(customer("postauthoraccount", "Account"), "ApplicationRequired"),
+		formRequired(customer("postauthoraccount", "Account")),
 		refer("postfromprofileid", "Social Profile", target{"socialprofile", "postfromprofileid"}),
 		refer("regardingobjectid", "Regarding",
 			target{"account", "regardingobjectid_account_socialactivity"},
@@ -68,7 +68,7 @@ func socialProfile() *table {
 		text("profilelink", "Profile Link", 100),
 		once(pick("community", "Social Channel", nil, communities...)),
 		double("influencescore", "Influence Score", 0, 1e9),
-		flag("blocked", "Blocked", false, "No", "Yes"),
+		flag("blocked", "Blocked", "No", "Yes"),
 		customer("customerid", "Customer"),
 	}
 	return newTable(table{name: "socialprofile", set: "socialprofiles", label: "Social Profile", plural: "Social Profiles",
@@ -78,7 +78,7 @@ func socialProfile() *table {
 func contact() *table {
 	columns := []column{
 		text("firstname", "First Name", 50),
-		level(text("lastname", "Last Name", 50), "ApplicationRequired"),
+		formRequired(text("lastname", "Last Name", 50)),
 		readOnly(text("fullname", "Full Name", 160)),
 		text("nickname", "Nickname", 100),
 		text("jobtitle", "Job Title", 100),
@@ -95,7 +95,7 @@ func contact() *table {
 
 func account() *table {
 	columns := []column{
-		level(text("name", "Account Name", 160), "ApplicationRequired"),
+		formRequired(text("name", "Account Name", 160)),
 		text("accountnumber", "Account Number", 20),
 		text("telephone1", "Main Phone", 50),
 		text("websiteurl", "Website", 200),
@@ -107,13 +107,13 @@ func account() *table {
 
 func incident() *table {
 	columns := []column{
-		level(text("title", "Case Title", 200), "ApplicationRequired"),
+		formRequired(text("title", "Case Title", 200)),
 		once(text("ticketnumber", "Case Number", 100)),
 		memo("description", "Description", 2000),
 		pick("caseorigincode", "Origin", nil, choice{value: 1, label: "Phone"}, choice{value: 2, label: "Email"}, choice{value: 3, label: "Web"},
 			choice{value: 2483, label: "Facebook"}, choice{value: 3986, label: "Twitter"}),
 		pick("prioritycode", "Priority", int64(2), choice{value: 1, label: "High"}, choice{value: 2, label: "Normal"}, choice{value: 3, label: "Low"}),
-		level(customer("customerid", "Customer"), "ApplicationRequired"),
+		formRequired(customer("customerid", "Customer")),
 		states(choice{value: 0, label: "Active"}, choice{value: 1, label: "Resolved"}, choice{value: 2, label: "Canceled"}),
 		statuses(1, choice{value: 1, label: "In Progress"}, choice{value: 2, label: "On Hold"}, choice{value: 3, label: "Waiting for Details"},
 			choice{value: 4, label: "Researching"}, choice{value: 5, label: "Problem Solved", state: 1}, choice{value: 6, label: "Canceled", state: 2}),
@@ -123,9 +123,9 @@ func incident() *table {
 
 func lead() *table {
 	columns := []column{
-		level(text("subject", "Topic", 300), "ApplicationRequired"),
+		formRequired(text("subject", "Topic", 300)),
 		text("firstname", "First Name", 50),
-		level(text("lastname", "Last Name", 50), "ApplicationRequired"),
+		formRequired(text("lastname", "Last Name", 50)),
 		readOnly(text("fullname", "Name", 160)),
 		text("companyname", "Company Name", 100),
 		text("emailaddress1", "Email", 100),
@@ -141,8 +141,8 @@ func lead() *table {
 func organization() *table {
 	columns := []column{
 		readOnly(text("name", "Organization Name", 160)),
-		flag("disablesocialcare", "Is Social Care disabled", false, "No", "Yes"),
-		readOnly(flag("socialinsightsenabled", "Social Insights Enabled", false, "No", "Yes")),
+		flag("disablesocialcare", "Is Social Care disabled", "No", "Yes"),
+		readOnly(flag("socialinsightsenabled", "Social Insights Enabled", "No", "Yes")),
 		readOnly(column{name: "languagecode", label: "Language", kind: kindInteger, min: 0, max: 1 << 31}),
 	}
 	return newTable(table{name: "organization", set: "organizations", label: "Organization", plural: "Organizations",
@@ -161,7 +161,7 @@ func appModule() *table {
 func systemUser() *table {
 	columns := []column{
 		readOnly(text("fullname", "Full Name", 200)),
-		readOnly(flag("isdisabled", "Status", false, "Enabled", "Disabled")),
+		readOnly(flag("isdisabled", "Status", "Enabled", "Disabled")),
 	}
 	return newTable(table{name: "systemuser", set: "systemusers", label: "User", plural: "Users",
 		id: "systemuserid", title: "fullname", system: true, columns: columns})
@@ -186,8 +186,9 @@ func double(name, label string, low, high float64) column {
 	return column{name: name, label: label, kind: kindDouble, min: low, max: high, create: true, update: true}
 }
 
-func flag(name, label string, initial bool, no, yes string) column {
-	return column{name: name, label: label, kind: kindBoolean, create: true, update: true, initial: initial,
+// flag is off at first.
+func flag(name, label, no, yes string) column {
+	return column{name: name, label: label, kind: kindBoolean, create: true, update: true, initial: false,
 		choices: []choice{{value: 0, label: no}, {value: 1, label: yes}}}
 }
 
@@ -231,7 +232,8 @@ func once(c column) column {
 	return c
 }
 
-func level(c column, required string) column {
-	c.level = required
+// formRequired marks a column that forms demand; the API does not.
+func formRequired(c column) column {
+	c.level = "ApplicationRequired"
 	return c
 }

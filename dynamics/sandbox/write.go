@@ -21,7 +21,7 @@ func (s *Sandbox) create(c *call, t *table) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	id, named := primaryKey(t, list)
+	id, named := primaryKey(list)
 	if !named {
 		id = s.newID()
 	}
@@ -52,7 +52,7 @@ func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if key, named := primaryKey(t, list); named && key != id {
+	if key, named := primaryKey(list); named && key != id {
 		return answer{}, refuse(http.StatusBadRequest, codeArgument, "The key '%s' in the payload is not the one in the URL.", key)
 	}
 	s.mu.Lock()
@@ -68,11 +68,12 @@ func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 			return answer{}, err
 		}
 	}
-	if exists {
+	switch {
+	case exists:
 		err = s.update(t, id, list)
-	} else if t.system {
+	case t.system:
 		err = missing(t, id)
-	} else {
+	default:
 		err = s.insert(t, id, list)
 	}
 	if err != nil {
@@ -148,7 +149,7 @@ func (s *Sandbox) insert(t *table, id uuid.UUID, list []change) error {
 		if !ch.column.create {
 			return refuse(http.StatusBadRequest, codeArgument, "The column '%s' of '%s' is not valid for create.", ch.column.name, t.name)
 		}
-		if err := s.assign(t, v, ch); err != nil {
+		if err := s.assign(v, ch); err != nil {
 			return err
 		}
 	}
@@ -181,7 +182,7 @@ func (s *Sandbox) update(t *table, id uuid.UUID, list []change) error {
 		if !ch.column.update {
 			return refuse(http.StatusBadRequest, codeArgument, "The column '%s' of '%s' is not valid for update.", ch.column.name, t.name)
 		}
-		if err := s.assign(t, v, ch); err != nil {
+		if err := s.assign(v, ch); err != nil {
 			return err
 		}
 	}
@@ -203,7 +204,7 @@ func (s *Sandbox) intake(t *table) error {
 	return nil
 }
 
-func (s *Sandbox) assign(t *table, v values, ch change) error {
+func (s *Sandbox) assign(v values, ch change) error {
 	if ref, ok := ch.value.(reference); ok {
 		if _, exists := s.store.find(ref.table, ref.id); !exists {
 			return missing(ref.table, ref.id)
@@ -276,7 +277,7 @@ func (s *Sandbox) documented(e *refusal) *refusal {
 	return e
 }
 
-func primaryKey(t *table, list []change) (uuid.UUID, bool) {
+func primaryKey(list []change) (uuid.UUID, bool) {
 	for _, ch := range list {
 		if id, ok := ch.value.(uuid.UUID); ok && ch.column.ordinal == 0 && id != (uuid.UUID{}) {
 			return id, true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,8 +47,8 @@ func (b *Bus) backwards(ctx context.Context, name string, filter []string, below
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", name, err)
 		}
-		for i := len(messages) - 1; i >= 0; i-- {
-			if !visit(messages[i]) {
+		for _, message := range slices.Backward(messages) {
+			if !visit(message) {
 				return nil
 			}
 		}

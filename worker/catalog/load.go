@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -170,7 +171,8 @@ func (r *reader) refuse(file, format string, args ...any) {
 // reason is err without the path, which the position names already.
 func reason(err error) error {
 	for {
-		inner, ok := err.(*fs.PathError)
+		inner := &fs.PathError{}
+		ok := errors.As(err, &inner)
 		if !ok {
 			return err
 		}

@@ -94,8 +94,7 @@ func (r *reader) check() {
 		r.catalog.Rules[i].Age = uint64(i + 1)
 	}
 	_, err := rules.Compile(r.catalog.Rules)
-	var problems rules.Problems
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[rules.Problems](err); ok {
 		r.problems = append(r.problems, problems...)
 	}
 }

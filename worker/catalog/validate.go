@@ -156,8 +156,7 @@ func checkURL(raw, kind string) error {
 	}
 	u, err := url.Parse(raw)
 	if err != nil {
-		var parse *url.Error
-		if errors.As(err, &parse) {
+		if parse, ok := errors.AsType[*url.Error](err); ok {
 			err = parse.Err // without the URL, which may hold a password
 		}
 		return err
