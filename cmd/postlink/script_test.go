@@ -49,7 +49,7 @@ func TestCommands(t *testing.T) {
 
 // freePort is a port of loopback that nobody uses at this moment.
 func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +80,7 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 	defer look.Stop()
 	end := time.After(patience)
 	for {
-		resp, err := http.Get(args[0]) //nolint:gosec,noctx // of this very test
+		resp, err := http.Get(args[0]) //nolint:gosec // the script names it
 		if err == nil {
 			_ = resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
