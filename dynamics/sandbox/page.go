@@ -13,7 +13,7 @@ import (
 // pagePath is where Dynamics shows a record to a person; the sandbox shows every column that has a value, to anybody.
 const pagePath = "/main.aspx"
 
-var page = template.Must(template.New("record").Parse(`<!doctype html>
+var recordPage = template.Must(template.New("record").Parse(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{{.Title}}</title>
 <body><h1>{{.Title}}</h1><p>A record of the simulated organization {{.Organization}}.</p>
 <table>{{range .Fields}}<tr><th align="left">{{.Name}}</th><td>{{.Value}}</td></tr>
@@ -32,10 +32,10 @@ func (s *Sandbox) showRecord(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = page.Execute(w, struct { // a client that went away is its own business
+	_ = recordPage.Execute(w, struct { // a client that went away is its own business
 		Title, Organization string
 		Fields              []pageField
-	}{record.Table + " " + id.String(), s.opts.Name, fields(record)})
+	}{record.Table + " " + id.String(), s.opts.Name, filled(record)})
 }
 
 // record returns one record of a table that clients write.
@@ -53,8 +53,8 @@ func (s *Sandbox) record(name string, id uuid.UUID) (Record, bool) {
 	return Record{s.opts.Name, t.name, id, s.plain(t, row)}, true
 }
 
-// fields are the columns of a record that have a value, in its order.
-func fields(r Record) []pageField {
+// filled are the columns of a record that have a value, in its order.
+func filled(r Record) []pageField {
 	var list []pageField
 	dec := json.NewDecoder(strings.NewReader(string(r.Record)))
 	dec.UseNumber()
