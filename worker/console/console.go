@@ -53,9 +53,6 @@ type Check struct {
 
 // New makes the HTTP handler. The error names the option that is missing, or the token that cannot be used.
 func New(opts Options) (http.Handler, error) {
-	if opts.Linker == nil && opts.Gatherer != nil { // until the process hands over the rest
-		return health(opts), nil
-	}
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}

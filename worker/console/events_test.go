@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"postlink/worker"
 	"postlink/worker/console"
+	"postlink/worker/ledger"
 )
 
 // follower reads a stream of events.
@@ -130,4 +132,58 @@ func TestAStreamIsNotAnsweredToHead(t *testing.T) {
 		t.Errorf("status %d", r.status)
 	}
 	w.do(ask{method: http.MethodHead, path: console.PathRules}).is(http.StatusOK)
+}
+
+// stuck is a connection that takes nothing until it is freed.
+type stuck struct {
+	http.ResponseWriter
+	free chan struct{}
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	<-s.free
+	return s.ResponseWriter.Write(p)
+}
+func (s stuck) SetWriteDeadline(time.Time) error { return nil }
+func (s stuck) Flush()                           {}
+
+func TestASlowReaderIsCutOffAndHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	f := w.followEvents(w.listen())
+	slow := stuck{httptest.NewRecorder(), make(chan struct{})}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r := httptest.NewRequestWithContext(w.ctx, http.MethodGet, console.PathEvents, nil)
+		r.Header.Set("Authorization", "Bearer "+token(console.Reader))
+		w.handler.ServeHTTP(slow, r)
+	}()
+	const many = 1000
+	told := make(chan int)
+	go func() {
+		n := 0
+		for n < many {
+			if kind, _ := f.next(); kind == "link" {
+				n++
+			} else if kind == "" {
+				break
+			}
+		}
+		told <- n
+	}()
+	for i := range many {
+		event, err := json.Marshal(worker.Event{State: ledger.Linked, Post: key(i), Generation: i})
+		must(t, err)
+		must(t, w.bus.PublishEvent(w.ctx, "link.linked.contoso", key(i).Encode(), event))
+	}
+	if n := <-told; n != many {
+		t.Errorf("a quick reader was told %d of %d events", n, many)
+	}
+	close(slow.free)
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("a slow reader is still served")
+	}
 }

@@ -70,17 +70,17 @@ func (a *api) instances() {
 		})
 	})
 	for _, s := range []struct {
-		id, path, summary string
-		edit              func(c *catalog.Catalog, instance string) error
+		id, path, message, summary string
+		edit                       func(c *catalog.Catalog, instance string) error
 	}{
-		{"enable-instance", PathEnableInstance, "Let an instance take links again", (*catalog.Catalog).EnableInstance},
-		{"disable-instance", PathDisableInstance, "Keep new links away from an instance", (*catalog.Catalog).DisableInstance},
-		{"default-instance", PathDefaultInstance, "Preselect an instance for manual links", (*catalog.Catalog).SetDefault},
+		{"enable-instance", PathEnableInstance, "enable instance", "Let an instance take links again", (*catalog.Catalog).EnableInstance},
+		{"disable-instance", PathDisableInstance, "disable instance", "Keep new links away from an instance", (*catalog.Catalog).DisableInstance},
+		{"default-instance", PathDefaultInstance, "make the default instance", "Preselect an instance for manual links", (*catalog.Catalog).SetDefault},
 	} {
 		register(a, operation{
 			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
 		}, func(ctx context.Context, by caller, in *instanceChange) (*tagged[Instance], error) {
-			return a.change(ctx, by, in.Precondition, s.id+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return s.edit(c, in.Instance) })
+			return a.change(ctx, by, in.Precondition, s.message+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return s.edit(c, in.Instance) })
 		})
 	}
 	register(a, operation{

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"postlink/worker"
 	"postlink/worker/ledger"
 )
@@ -40,6 +42,8 @@ func (a *api) links() {
 		status: http.StatusCreated, timeout: answerTime + maxWait*time.Second,
 		summary: "Link a post; 201 when it is linked, 202 while it is on its way",
 	}, a.createLink)
+	responses := a.huma.OpenAPI().Paths[PathLinks].Post.Responses
+	responses["202"] = &huma.Response{Description: http.StatusText(http.StatusAccepted), Content: responses["201"].Content}
 	register(a, operation{
 		id: "show-link", method: http.MethodGet, path: PathPostLink, role: Reader, timeout: askingTime,
 		summary: "Show the present values of the record of a post's link",

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/nats-io/nats.go"
@@ -128,13 +127,13 @@ func (p *Problem) write(w http.ResponseWriter) {
 // explain is the one place that turns errors into problems. What it does not know is not told; known reports that.
 func explain(err error) (p *Problem, known bool) {
 	var (
-		problem   *Problem
-		refusal   *worker.Refusal
-		notFound  *catalog.NotFoundError
-		exists    *catalog.ExistsError
-		target    *catalog.TargetError
-		invalid   rules.Problems
-		usedRules = inUse(err)
+		problem  *Problem
+		refusal  *worker.Refusal
+		notFound *catalog.NotFoundError
+		exists   *catalog.ExistsError
+		target   *catalog.TargetError
+		used     *catalog.InUseError
+		invalid  rules.Problems
 	)
 	switch {
 	case errors.As(err, &problem):
@@ -146,9 +145,9 @@ func explain(err error) (p *Problem, known bool) {
 			p.Link = &link
 		}
 		return p, true
-	case len(usedRules) > 0:
+	case errors.As(err, &used):
 		p := newProblem(kindInUse, err.Error())
-		p.Rules = usedRules
+		p.Rules = used.Rules
 		return p, true
 	case errors.As(err, &target):
 		return newProblem(kindRuleTarget, err.Error()), true
@@ -175,23 +174,6 @@ func explain(err error) (p *Problem, known bool) {
 		return newProblem(kindUnreachable, "NATS cannot be reached; a change may have been made or not: look, and try again in a moment"), true
 	}
 	return newProblem(kindInternal, "the request could not be carried out; look for the request id in the log of the server, and try again"), false
-}
-
-// inUse are the active rules that any of the joined errors names, sorted.
-func inUse(err error) []string {
-	var names []string
-	var joined interface{ Unwrap() []error }
-	var used *catalog.InUseError
-	switch {
-	case errors.As(err, &joined):
-		for _, e := range joined.Unwrap() {
-			names = append(names, inUse(e)...)
-		}
-	case errors.As(err, &used):
-		names = slices.Clone(used.Rules)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
 }
 
 func unreachable(err error) bool {
