@@ -127,6 +127,7 @@ func newCreateLink(r *remote) *cobra.Command {
 		wanted console.NewLink
 		event  string
 		wait   bool
+		most   time.Duration
 	)
 	cmd := r.answers(&cobra.Command{
 		Use: "create POST | --event FILE", Short: "Link a post by hand",
@@ -151,7 +152,7 @@ func newCreateLink(r *remote) *cobra.Command {
 			}
 			if wait {
 				var failed error
-				link, failed = await(cmd.Context(), c, link, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), harmless(text)) })
+				link, failed = await(cmd.Context(), c, link, most, func(text string) { fmt.Fprintln(cmd.ErrOrStderr(), harmless(text)) })
 				if err := show(cmd, r.json, link, linkFacts(link)...); err != nil {
 					return err
 				}
@@ -171,6 +172,7 @@ func newCreateLink(r *remote) *cobra.Command {
 	cmd.Flags().StringVar(&wanted.Entity, "entity", "", "logical `NAME` of the record type (default the only one configured)")
 	cmd.Flags().StringVar(&wanted.Notes, "notes", "", "`TEXT` for who works on the record, 250 characters at most")
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the post is linked, or cannot be")
+	cmd.Flags().DurationVar(&most, "timeout", 2*time.Minute, "longest `TIME` to wait; the link is delivered all the same")
 	complete(cmd, "instance", r.complete(instanceFlag))
 	complete(cmd, "entity", r.complete(func(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
 		if wanted.Instance == "" {
@@ -202,51 +204,66 @@ func readEvent(in io.Reader, path string) (json.RawMessage, error) {
 	return data, nil
 }
 
+// errWaited is why nobody waits for a link any longer.
+var errWaited = errors.New("the time to wait is over")
+
 // await waits until a link is settled, and says each change. The error says why it is not linked, or not yet.
-func await(ctx context.Context, c *client.Client, link console.Link, tell func(string)) (console.Link, error) {
+func await(ctx context.Context, c *client.Client, link console.Link, most time.Duration, tell func(string)) (console.Link, error) {
 	const pause = 250 * time.Millisecond
+	bound, cancel := context.WithTimeoutCause(ctx, most, errWaited)
+	defer cancel()
 	look := time.NewTicker(pause)
 	defer look.Stop()
 	told := ""
 	for {
-		now := linkState(link) + " " + link.Entity
-		if link.State == stateQueued && link.Attempts > 0 {
-			now += fmt.Sprintf(", attempt %d: %s", link.Attempts, link.LastError)
-		}
-		if now != told {
+		if now := progress(link); now != told {
 			tell(now)
 			told = now
 		}
-		if link.State == stateLinked {
+		switch link.State {
+		case stateLinked:
 			return link, nil
+		case stateQueued:
+		default:
+			return link, fmt.Errorf("the link of post %s is %s: %s; correct that, then link the post again", postOf(link), link.State, linkReason(link))
 		}
-		if link.State != stateQueued {
-			return link, fmt.Errorf("post %s is not linked, its link is %s: %s; correct what the reason says, then link it again", postOf(link), link.State, linkReason(link))
+		next, err := nextState(bound, c, link, look.C)
+		if bound.Err() != nil {
+			err = context.Cause(bound)
 		}
-		in, _, err := client.Get[console.Instance](ctx, c, client.Path(console.PathInstance, link.Instance))
+		if ctx.Err() != nil {
+			err = errors.New("you stopped waiting")
+		}
 		if err != nil {
-			return link, onItsWay(link, err)
+			return link, fmt.Errorf("%w; the link stays queued and is delivered as soon as it can be, look with: postlink posts show %s", err, postOf(link))
 		}
-		if in.Parked != "" {
-			return link, onItsWay(link, fmt.Errorf("instance %s is parked: %s", in.Name, in.Parked))
-		}
-		select {
-		case <-ctx.Done():
-			return link, onItsWay(link, ctx.Err())
-		case <-look.C:
-		}
-		if link, err = linkNow(ctx, c, link); err != nil {
-			return link, onItsWay(link, err)
-		}
+		link = next
 	}
 }
 
-// onItsWay says why nobody waits for a link any more, which is delivered all the same.
-func onItsWay(link console.Link, why error) error {
-	if errors.Is(why, context.Canceled) {
-		why = errors.New("you stopped waiting")
+func progress(link console.Link) string {
+	text := linkState(link) + " " + link.Entity
+	if link.State == stateQueued && link.Attempts > 0 {
+		text += fmt.Sprintf(", attempt %d: %s", link.Attempts, link.LastError)
 	}
-	return fmt.Errorf("%w; the link stays queued and is delivered as soon as it can be, look with: postlink posts show %s", why, postOf(link))
+	return text
+}
+
+// nextState reads a queued link again at the next look; the error says why there is no use in waiting.
+func nextState(ctx context.Context, c *client.Client, link console.Link, look <-chan time.Time) (console.Link, error) {
+	in, _, err := client.Get[console.Instance](ctx, c, client.Path(console.PathInstance, link.Instance))
+	if err != nil {
+		return link, err
+	}
+	if in.Parked != "" {
+		return link, fmt.Errorf("instance %s is parked: %s", in.Name, in.Parked)
+	}
+	select {
+	case <-ctx.Done():
+		return link, ctx.Err()
+	case <-look:
+	}
+	return linkNow(ctx, c, link)
 }
 
 // linkNow reads a link again.
