@@ -3,9 +3,11 @@ package console_test
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,15 +27,18 @@ func FuzzAPI(f *testing.F) {
 		`{"name":"woodgrove","url":"https://w.crm.dynamics.com","auth":{"kind":"client_credentials","tenant":"t","client_id":"c","client_secret":{"file":"f"}}}`,
 		plainCatalog, "instances: [{name: &a [*a]}]", "\xff\x00",
 	}
-	for path, methods := range w.document.Paths {
-		for method := range methods {
-			for _, value := range []string{"contoso", "1", "@1", "complaints"} {
-				for i, body := range bodies {
-					query := []string{"", "limit=3&cursor=5", "wait=0&dry_run=true", "link=dead&rule=complaints", "a=%zz&%"}[i%5]
-					f.Add(strings.ToUpper(method), to(path, value, "incident"), query, body, []string{`"3"`, "", "*"}[i%3], []string{"administrator", "reader", "none", "Bearer x"}[i%4])
-				}
-			}
+	values, queries := []string{"contoso", "1", "@1", "complaints"}, []string{"", "limit=3&cursor=5", "wait=0&dry_run=true", "link=dead&rule=complaints", "a=%zz&%"}
+	conditions, callers := []string{"", `"3"`, "*"}, []string{"administrator", "reader", "none", "Bearer x"}
+	n := 0
+	for _, path := range paths { // each operation once, and each body somewhere
+		for _, method := range slices.Sorted(maps.Keys(w.document.Paths[path])) {
+			f.Add(strings.ToUpper(method), to(path, values[n%4], "incident"), queries[n%5], bodies[n%len(bodies)], conditions[n%3], callers[n/3%4])
+			n++
 		}
+	}
+	for _, body := range bodies {
+		f.Add(http.MethodPost, console.PathLinks, "", body, "", "responder")
+		f.Add(http.MethodPut, console.PathCatalog, "dry_run=true", body, "", "administrator")
 	}
 	f.Fuzz(func(t *testing.T, method, path, query, body, condition, as string) {
 		if !token7230(method) || !strings.HasPrefix(path, "/") {

@@ -81,15 +81,14 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve lets a request through, or says why not.
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op operation, found bool) *Problem {
 	var problem *Problem
-	if x.caller, problem = g.keys.admit(r); problem != nil && op.role != anybody {
+	if x.caller, problem = g.keys.admit(r); problem != nil && (!found || op.role != anybody) {
 		return problem
 	}
 	if !found {
 		return g.api.missing(w, r)
 	}
 	if x.caller.role < op.role {
-		problem := newProblem(kindForbidden, "this takes the role "+op.role.String()+", "+x.caller.name+" is "+x.caller.role.String()+"; ask an administrator")
-		return problem
+		return newProblem(kindForbidden, "this takes the role "+op.role.String()+", "+x.caller.name+" is "+x.caller.role.String()+"; ask an administrator")
 	}
 	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
 	if !op.stream {
