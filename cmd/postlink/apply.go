@@ -1,18 +1,26 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"net/http"
+	"net/url"
+	"os"
 	"os/user"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
 	"postlink/cmd/postlink/internal/app"
+	"postlink/cmd/postlink/internal/client"
 	"postlink/worker/catalog"
+	"postlink/worker/console"
 )
 
 func newApply() *cobra.Command {
 	var (
 		nats    natsFlags
+		r       remote
 		dryRun  bool
 		message string
 	)
@@ -20,12 +28,18 @@ func newApply() *cobra.Command {
 		Use:   "apply DIR",
 		Short: "Put a catalog in force, for all workers",
 		Long: "Reads the catalog in DIR, prints what it changes, and puts it in force as one revision. Workers take it up at once.\n" +
-			"A catalog that is not valid, or that removes an entity that an active rule uses, changes nothing.",
+			"A catalog that is not valid, or that removes an entity that an active rule uses, changes nothing.\n" +
+			"With --server or " + serverVariable + " it goes through the API of a running postlink, else through NATS.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			next, err := catalog.Load(args[0])
 			if err != nil {
 				return err
+			}
+			if r.server != "" || os.Getenv(serverVariable) != "" && nats == (natsFlags{}) {
+				return r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
+					return applyThrough(cmd, c, next, dryRun, message)
+				})(cmd, args)
 			}
 			b, err := nats.connect(cmd.Context())
 			if err != nil {
@@ -56,9 +70,41 @@ func newApply() *cobra.Command {
 		},
 	}
 	nats.register(cmd)
+	r.register(cmd)
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change")
 	cmd.Flags().StringVarP(&message, "message", "m", "", "why, for the history")
 	return cmd
+}
+
+// applyThrough has a running postlink put a catalog in force.
+func applyThrough(cmd *cobra.Command, c *client.Client, next *catalog.Catalog, dryRun bool, message string) error {
+	var text bytes.Buffer
+	if err := next.Export(&text); err != nil {
+		return err
+	}
+	query := url.Values{"dry_run": {strconv.FormatBool(dryRun)}}
+	if message != "" {
+		query.Set("message", message)
+	}
+	plan, _, err := client.Send[console.Plan](cmd.Context(), c, client.Request{
+		Method: http.MethodPut, Path: console.PathCatalog, Query: query, YAML: text.Bytes(),
+	})
+	if err != nil {
+		return err
+	}
+	out := cmd.OutOrStdout()
+	if len(plan.Changes) == 0 {
+		fmt.Fprintln(out, "nothing changes")
+	}
+	for _, change := range plan.Changes {
+		if _, err := fmt.Fprintln(out, harmless(change.Text)); err != nil {
+			return err
+		}
+	}
+	if !dryRun && plan.Revision != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "catalog %.12s is in force\n", plan.Revision.ID)
+	}
+	return nil
 }
 
 // userName is whom the history names for a change made from this account.
