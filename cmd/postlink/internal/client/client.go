@@ -163,8 +163,7 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	var inner *url.Error
-	if errors.As(err, &inner) {
+	if inner, ok := errors.AsType[*url.Error](err); ok {
 		err = inner.Err
 	}
 	return fmt.Errorf("%w at %s: %w; is postlink serve running there, or does --server (POSTLINK_SERVER) name another?", ErrUnreachable, c.base, err)

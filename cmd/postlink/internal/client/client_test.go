@@ -69,7 +69,7 @@ func TestValuesArriveAsTheyWereGiven(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			mux := http.NewServeMux()
-			mux.HandleFunc("GET "+console.PathPost, func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, strconv.Quote(r.PathValue("post"))) })
+			mux.HandleFunc("GET "+console.PathPost, func(w http.ResponseWriter, r *http.Request) { say(w, strconv.Quote(r.PathValue("post"))) })
 			c := serve(t, "", mux.ServeHTTP)
 			got, _, err := client.Get[string](t.Context(), c, client.Path(console.PathPost, name))
 			if err != nil || got != name {
@@ -108,7 +108,7 @@ func TestRequestCarriesTokenPreconditionAndBody(t *testing.T) {
 	c := serve(t, " t0ken\n", func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		w.Header().Set("ETag", `"8"`)
-		json.NewEncoder(w).Encode(seen{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("If-Match"), r.Header.Get("Content-Type"), string(body)})
+		answer(w, seen{r.Method, r.RequestURI, r.Header.Get("Authorization"), r.Header.Get("If-Match"), r.Header.Get("Content-Type"), string(body)})
 	})
 	got, etag, err := client.Send[seen](t.Context(), c, client.Request{
 		Method: http.MethodPut, Path: "/p", Query: url.Values{"q": {"a b"}}, IfMatch: `"7"`, Body: console.Fields{Fields: []string{"title"}},
@@ -127,7 +127,7 @@ func TestRefusalComesBackAsTheProblemItIs(t *testing.T) {
 	c := serve(t, "", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(want.Status)
-		json.NewEncoder(w).Encode(want)
+		answer(w, want)
 	})
 	_, err := c.Do(t.Context(), client.Request{Method: http.MethodDelete, Path: "/"})
 	var got *console.Problem
@@ -145,10 +145,10 @@ func TestWhatIsNoPostlinkIsUnreachable(t *testing.T) {
 		"a proxy's page":            func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "bad gateway", http.StatusBadGateway) },
 		"another API's problem":     func(w http.ResponseWriter, _ *http.Request) { problem(w, `{"type":"about:blank"}`) },
 		"a problem that is no JSON": func(w http.ResponseWriter, _ *http.Request) { problem(w, `<html>`) },
-		"a page with status 200":    func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>log in</html>") },
+		"a page with status 200":    func(w http.ResponseWriter, _ *http.Request) { say(w, "<html>log in</html>") },
 		"a broken answer": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
-			io.WriteString(w, "{")
+			say(w, "{")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -161,10 +161,14 @@ func TestWhatIsNoPostlinkIsUnreachable(t *testing.T) {
 	}
 }
 
+func say(w http.ResponseWriter, text string) { _, _ = io.WriteString(w, text) } // the client may be gone
+
+func answer(w http.ResponseWriter, v any) { _ = json.NewEncoder(w).Encode(v) } // likewise
+
 func problem(w http.ResponseWriter, body string) {
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.WriteHeader(http.StatusForbidden)
-	io.WriteString(w, body)
+	say(w, body)
 }
 
 func TestRedirectIsNotFollowedWithTheToken(t *testing.T) {
@@ -214,7 +218,7 @@ func hundreds(t *testing.T, n int, asked *[]string) *client.Client {
 		page := console.Page[int]{Items: []int{}}
 		if from == n-limit && len(*asked) == 2 { // a filter left nothing of this page
 			page.NextCursor = strconv.Itoa(from)
-			json.NewEncoder(w).Encode(page)
+			answer(w, page)
 			return
 		}
 		for ; from > 0 && len(page.Items) < limit; from-- {
@@ -223,7 +227,7 @@ func hundreds(t *testing.T, n int, asked *[]string) *client.Client {
 		if from > 0 {
 			page.NextCursor = strconv.Itoa(from)
 		}
-		json.NewEncoder(w).Encode(page)
+		answer(w, page)
 	})
 }
 
