@@ -277,9 +277,7 @@ func (w *world) stream(method, path string, body io.Reader) answer {
 	w.t.Helper()
 	r := httptest.NewRequestWithContext(w.ctx, method, path, body)
 	r.Header.Set("Authorization", "Bearer "+token(console.Administrator))
-	recorder := httptest.NewRecorder()
-	w.handler.ServeHTTP(recorder, r)
-	return answer{w.t, ask{method: method, path: path}, recorder.Code, recorder.Header(), recorder.Body.Bytes()}
+	return w.serve(r)
 }
 
 func TestWhatIsNotKnownIsLoggedAndNotTold(t *testing.T) {

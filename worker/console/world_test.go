@@ -330,11 +330,21 @@ func (w *world) do(a ask) answer {
 	if !a.anonymous && r.Header.Get("Authorization") == "" {
 		r.Header.Set("Authorization", "Bearer "+token(a.role))
 	}
-	recorder := httptest.NewRecorder()
-	w.handler.ServeHTTP(recorder, r)
-	got := answer{t: w.t, ask: a, status: recorder.Code, header: recorder.Header(), body: recorder.Body.Bytes()}
+	got := w.serve(r)
 	w.document.check(w.t, r, got)
 	return got
+}
+
+// serve answers a request as it is.
+func (w *world) serve(r *http.Request) answer {
+	recorder := httptest.NewRecorder()
+	w.handler.ServeHTTP(recorder, r)
+	return answer{w.t, ask{method: r.Method, path: r.URL.Path}, recorder.Code, recorder.Header(), recorder.Body.Bytes()}
+}
+
+// bare is a request with nothing but its address.
+func (w *world) bare(method, path string) answer {
+	return w.serve(httptest.NewRequestWithContext(w.ctx, method, path, nil))
 }
 
 func (w *world) get(path string) answer {
