@@ -91,7 +91,7 @@ func countByOtherMeans(t *testing.T) map[string]int {
 		}
 		at := func(path string) string {
 			var v any = event.Post
-			for _, key := range strings.Split(path, ".") {
+			for key := range strings.SplitSeq(path, ".") {
 				m, _ := v.(map[string]any)
 				v = m[key]
 			}

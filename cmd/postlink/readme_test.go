@@ -17,10 +17,11 @@ import (
 // says are refused have to be.
 func TestTheReadmesFirstCommandsWork(t *testing.T) {
 	t.Parallel()
-	port, err := freePort()
+	ports, err := freePorts(1)
 	if err != nil {
 		t.Fatal(err)
 	}
+	port := ports[0]
 	server := "http://127.0.0.1:" + port
 	startDemo(t, port)
 	waitUntil(t, "the posts of the demo have arrived", func() bool {

@@ -33,12 +33,12 @@ func TestCommands(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
-			for i := 1; i <= 4; i++ {
-				port, err := freePort()
-				if err != nil {
-					return err
-				}
-				env.Setenv(fmt.Sprintf("PORT%d", i), port)
+			ports, err := freePorts(4)
+			if err != nil {
+				return err
+			}
+			for i, port := range ports {
+				env.Setenv(fmt.Sprintf("PORT%d", i+1), port)
 			}
 			env.Setenv("SANDBOX_TOKEN", "sandbox")
 			return nil
@@ -47,17 +47,26 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// freePort is a port of loopback that nobody uses at this moment.
-func freePort() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+// freePorts are ports of loopback that nobody uses at this moment, each another.
+func freePorts(n int) ([]string, error) {
+	held := make([]net.Listener, n) // until all are chosen, or one could be chosen twice
+	ports := make([]string, n)
+	for i := range held {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		held[i] = l
+		if _, ports[i], err = net.SplitHostPort(l.Addr().String()); err != nil {
+			return nil, err
+		}
 	}
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		return "", err
+	for _, l := range held {
+		if err := l.Close(); err != nil {
+			return nil, err
+		}
 	}
-	return port, l.Close()
+	return ports, nil
 }
 
 // expand puts the values of ${VARIABLES} into files: expand serve.yaml.

@@ -123,7 +123,8 @@ func Demo(ctx context.Context, opts DemoOptions) (summary Summary, err error) {
 		return Summary{}, err
 	}
 	summary.Seconds = float64(time.Since(began).Milliseconds()) / 1000
-	return summary, a.sum(context.WithoutCancel(ctx), stage, opts, &summary)
+	err = a.sum(context.WithoutCancel(ctx), stage, opts, &summary)
+	return summary, err
 }
 
 // usualListen is where the commands look for a console, or, if somebody is there already, any port.
