@@ -69,7 +69,10 @@ func newAPI(opts Options) (*api, error) {
 	a.dead()
 	a.catalog()
 	a.events()
-	return a, a.document()
+	if err := a.document(); err != nil {
+		return nil, err
+	}
+	return a, nil
 }
 
 // register adds an operation that is answered by handle.

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"postlink/rules"
 	"postlink/worker/catalog"
@@ -20,8 +21,8 @@ func (a *api) rules() {
 		var shown []Rule
 		var next uint64
 		oldestFirst := revision.Catalog.Rules
-		for i := len(oldestFirst) - 1; i >= 0; i-- {
-			r := oldestFirst[i]
+		for _, r := range slices.Backward(oldestFirst) {
+
 			if in.Cursor != 0 && r.Age >= in.Cursor {
 				continue
 			}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -65,7 +66,7 @@ rules:
 // world is a NATS, two organizations, a worker, and a console over them.
 type world struct {
 	t        testing.TB
-	ctx      context.Context
+	ctx      context.Context //nolint:containedctx // it ends after the test's own, so that stages can be stopped in order
 	bus      *bus.Bus
 	ledger   *ledger.Ledger
 	store    *catalog.Store
@@ -315,9 +316,7 @@ func (w *world) do(a ask) answer {
 	}
 	r := httptest.NewRequestWithContext(w.ctx, a.method, a.path, body)
 	r.RemoteAddr = "192.0.2.7:1234"
-	for k, vs := range a.header {
-		r.Header[k] = vs
-	}
+	maps.Copy(r.Header, a.header)
 	if h := a.header.Get("Host"); h != "" {
 		r.Host = h
 	}
