@@ -28,6 +28,7 @@ type Journal struct {
 	mu        sync.Mutex
 	rules     map[string]*tally
 	listeners map[chan Event]struct{}
+	ended     bool
 }
 
 // tally counts the links of one rule by the hour in which their posts were matched.
@@ -76,6 +77,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	j.ended = true
 	for listener := range j.listeners {
 		j.cut(listener)
 	}
@@ -190,6 +192,9 @@ func (j *Journal) Subscribe() (events <-chan Event, cancel func()) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.listeners[listener] = struct{}{}
+	if j.ended {
+		j.cut(listener)
+	}
 	return listener, func() {
 		j.mu.Lock()
 		defer j.mu.Unlock()

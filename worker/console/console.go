@@ -22,7 +22,6 @@ type Options struct {
 	Reader        *worker.Reader
 	Administrator *worker.Administrator
 	Journal       *worker.Journal
-	RuleErrors    func(rule string) int // posts on which a rule's condition failed in the past 7 days; nil when nobody counts
 
 	Tokens   []Token               // who may do what; none: everybody may do everything, but only from this machine
 	Stopping <-chan struct{}       // closed when streams have to end, so that the server can stop; nil: they end with the Journal
@@ -38,9 +37,6 @@ func (o *Options) validate() error {
 		return errors.New("make the console: bus, catalog, linker, reader, administrator and journal are needed")
 	case o.Gatherer == nil || o.Metrics == nil || o.Log == nil:
 		return errors.New("make the console: gatherer, metrics and log are needed")
-	}
-	if o.RuleErrors == nil {
-		o.RuleErrors = func(string) int { return 0 }
 	}
 	return nil
 }

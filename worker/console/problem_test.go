@@ -16,6 +16,7 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/payload"
 	"postlink/worker/catalog"
+	"postlink/worker"
 	"postlink/worker/console"
 	"postlink/worker/ledger"
 )
@@ -85,12 +86,12 @@ func TestEachProblemIsMetOnce(t *testing.T) {
 			return w.do(ask{method: http.MethodPost, path: console.PathLinks, body: "post=1", header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}})
 		}, says: "application/json"},
 		"internal": {make: func(w *world) answer {
-			a := w.get(console.PathRules)
-			if strings.Contains(string(a.body), "wires") || w.logs.FilterMessage("a request crashed").Len() != 1 {
+			a := w.get(to(console.PathPost, "@1"))
+			if strings.Contains(string(a.body), "pointer") || w.logs.FilterMessage("a request crashed").Len() != 1 {
 				t.Errorf("a crash is told to the client, or not to the log: %s", a.body)
 			}
 			return a
-		}, says: "request id", change: func(o *console.Options) { o.RuleErrors = func(string) int { panic("crossed wires") } }},
+		}, says: "request id", change: func(o *console.Options) { o.Linker = new(worker.Linker) }},
 		"nats-unreachable": {make: func(w *world) answer {
 			w.server.Shutdown()
 			return w.get(console.PathInstances)

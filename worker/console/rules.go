@@ -71,7 +71,7 @@ func (a *api) rules() {
 }
 
 func (a *api) rule(r rules.Rule) Rule {
-	return showRule(r, a.opts.Journal.Rule(r.Name), a.opts.RuleErrors(r.Name))
+	return showRule(r, a.opts.Journal.Rule(r.Name))
 }
 
 func (a *api) ruleOf(revision *catalog.Revision, name string) (*tagged[Rule], error) {

@@ -60,11 +60,11 @@ func showMissing(missing []worker.Missing) []Missing {
 	return shown
 }
 
-func showRule(r rules.Rule, c worker.RuleCounts, errors int) Rule {
+func showRule(r rules.Rule, c worker.RuleCounts) Rule {
 	return Rule{
 		Name: r.Name, Active: r.Active, Condition: strings.TrimSpace(r.When), Instance: r.Link.Instance, Entity: r.Link.Entity,
 		Notes: r.Link.Notes, Age: r.Age, LastMatch: c.LastMatch,
-		Counts: Counts{Matched: c.Matched, Linked: c.Linked, Dead: c.Dead, Errors: errors},
+		Counts: Counts{Matched: c.Matched, Linked: c.Linked, Dead: c.Dead, Errors: c.Failed},
 	}
 }
 

@@ -129,8 +129,7 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 	}
 	a.handler, err = console.New(console.Options{
 		Bus: a.Bus, Catalog: a.Catalog, Linker: linker, Reader: reader, Administrator: administrator, Journal: a.journal,
-		RuleErrors: func(rule string) int { return a.journal.Rule(rule).Failed },
-		Tokens:     opts.Tokens, Stopping: a.stopping, Gatherer: a.registry, Metrics: a.registry, Log: opts.Log,
+		Tokens: opts.Tokens, Stopping: a.stopping, Gatherer: a.registry, Metrics: a.registry, Log: opts.Log,
 		Ready: []console.Check{
 			{Name: "catalog", OK: func() bool { return a.live.Current() != nil }},
 			{Name: "nats", OK: a.Bus.Connected},
