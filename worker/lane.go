@@ -120,8 +120,6 @@ func (l *lane) deliver(ctx context.Context) {
 
 // settle is the one place where an entry of the outbox is acknowledged or put off.
 func (l *lane) settle(ctx context.Context, msg jetstream.Msg) {
-	ctx, cancel := context.WithTimeout(ctx, deliveryTime)
-	defer cancel()
 	delay, err := keepAlive(ctx, msg, func() (time.Duration, error) { return l.handle(ctx, msg) })
 	switch {
 	case err != nil:
@@ -230,7 +228,7 @@ func (l *lane) send(ctx context.Context, entry ledger.Entry, data []byte) (time.
 	err := l.create(ctx, entry, data)
 	l.d.opts.Metrics.delivery.WithLabelValues(l.instance.Name).Observe(l.d.opts.Now().Sub(began).Seconds())
 	if ctx.Err() != nil {
-		return 0, ctx.Err() // stopped or out of time: nothing is known, and the next delivery finds out
+		return 0, ctx.Err() // stopped: nothing is known, and the next delivery finds out
 	}
 	j := judge(err)
 	if j.verdict == retry && began.Sub(link.PlannedAt) > l.d.opts.MaxAge {
@@ -278,6 +276,8 @@ func (l *lane) create(ctx context.Context, entry ledger.Entry, data []byte) (err
 	if err != nil {
 		return &unbuildableError{err}
 	}
+	ctx, cancel := context.WithTimeout(ctx, deliveryTime)
+	defer cancel()
 	_, err = l.client.Load().Create(ctx, activity)
 	return err
 }
