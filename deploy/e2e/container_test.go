@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,44 +22,30 @@ import (
 // image holds our binary and that of NATS, and nothing else.
 const image = "postlink-e2e:test"
 
-func TestMain(m *testing.M) {
-	// No image can be pulled where these tests run, so the library's own helper container cannot be either; and a machine that
-	// is itself a container is not the address of the containers' ports.
-	for name, value := range map[string]string{"TESTCONTAINERS_RYUK_DISABLED": "true", "TESTCONTAINERS_HOST_OVERRIDE": "127.0.0.1"} {
-		if os.Getenv(name) == "" {
-			if err := os.Setenv(name, value); err != nil {
-				panic(err)
-			}
-		}
-	}
-	os.Exit(m.Run())
-}
-
 // needDocker skips, loudly, on a machine without Docker; where POSTLINK_REQUIRE names docker it fails instead.
-func needDocker(t *testing.T) *testcontainers.DockerClient {
+func needDocker(t *testing.T) {
 	t.Helper()
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	if err == nil {
+		defer func() { _ = docker.Close() }()
 		_, err = docker.Ping(t.Context(), client.PingOptions{})
 	}
 	switch {
 	case err == nil:
-		return docker
 	case strings.Contains(os.Getenv("POSTLINK_REQUIRE"), "docker"):
 		t.Fatalf("Docker is required here and does not answer: %v", err)
 	default:
 		t.Skipf("SKIPPED, NOT TESTED: Docker does not answer: %v", err)
 	}
-	return nil
 }
 
 // buildImage builds the binaries and the image, once.
-var buildImage = sync.OnceValue(func() error {
+var buildImage = sync.OnceValue(func() (err error) {
 	dir, err := os.MkdirTemp("", "postlink-e2e-")
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	for name, pkg := range map[string]string{"postlink": "postlink/cmd/postlink", "nats-server": "github.com/nats-io/nats-server/v2"} {
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, name), pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -73,7 +61,7 @@ var buildImage = sync.OnceValue(func() error {
 	if err != nil {
 		return err
 	}
-	defer provider.Close()
+	defer func() { err = errors.Join(err, provider.Close()) }()
 	repo, tag, _ := strings.Cut(image, ":")
 	_, err = provider.BuildImage(context.Background(), &testcontainers.ContainerRequest{
 		FromDockerfile: testcontainers.FromDockerfile{Context: dir, Repo: repo, Tag: tag, KeepImage: true},
@@ -81,72 +69,137 @@ var buildImage = sync.OnceValue(func() error {
 	return err
 })
 
-// containers is a world of three containers on a network of their own.
+// containers is a world of containers on a network of their own: NATS, a worker, and a sandbox for each organization.
 type containers struct {
-	docker                *testcontainers.DockerClient
-	nats, sandbox, worker testcontainers.Container
+	docker       *testcontainers.DockerClient
+	private      *testcontainers.DockerNetwork
+	nats, worker testcontainers.Container
+	sandboxes    map[string]testcontainers.Container // by organization
+	all          []named                             // in the order of their start
+}
+
+// named is a container with what it is called in its network.
+type named struct {
+	name string
+	testcontainers.Container
 }
 
 func newContainers(t *testing.T) *containers {
 	t.Helper()
-	docker := needDocker(t)
-	t.Cleanup(func() { _ = docker.Close() })
-	must(t, buildImage())
-	private, err := network.New(t.Context())
-	testcontainers.CleanupNetwork(t, private)
+	needDocker(t)
+	c, err := openContainers(t.Context(), contoso)
 	must(t, err)
-	c := &containers{docker: docker}
-	c.nats = c.run(t, private.Name, "nats", "4222/tcp", "/nats-server", "-js", "-sd", "/data", "-a", "0.0.0.0")
-	c.sandbox = c.run(t, private.Name, "sandbox", "8081/tcp", "/postlink", "sandbox", "--listen", "0.0.0.0:8081", "--token", token)
-	c.worker = c.run(t, private.Name, "worker", "8080/tcp", "/postlink", "serve", "--nats", "nats://nats:4222", "--listen", "127.0.0.1:8080")
+	t.Cleanup(func() {
+		c.showLogs(t)
+		if err := c.close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return c
 }
 
-func (c *containers) run(t *testing.T, private, name, port string, command ...string) testcontainers.Container {
-	t.Helper()
-	req := testcontainers.ContainerRequest{
+// openContainers makes a world with these organizations that lives until it is closed.
+func openContainers(ctx context.Context, organizations ...string) (_ *containers, err error) {
+	if err := buildImage(); err != nil {
+		return nil, err
+	}
+	c := &containers{sandboxes: map[string]testcontainers.Container{}}
+	defer func() { //nolint:contextcheck // what was opened is closed when ctx has ended, too
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	if c.docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
+		return c, err
+	}
+	if c.private, err = network.New(ctx); err != nil {
+		return c, err
+	}
+	if c.nats, err = c.run(ctx, "nats", "4222/tcp", wait.ForListeningPort("4222/tcp").SkipInternalCheck(), "/nats-server", "-js", "-sd", "/data", "-a", "0.0.0.0"); err != nil {
+		return c, err
+	}
+	for _, name := range organizations {
+		c.sandboxes[name], err = c.run(ctx, name, "8081/tcp", wait.ForHTTP("/_sandbox/summary"),
+			"/postlink", "sandbox", "--listen", "0.0.0.0:8081", "--name", name, "--token", token)
+		if err != nil {
+			return c, err
+		}
+	}
+	c.worker, err = c.run(ctx, "worker", "8080/tcp", wait.ForHTTP("/healthz"), "/postlink", "serve", "--config", "/postlink.yaml")
+	return c, err
+}
+
+// workerConfig lets an administrator in from outside the container.
+const workerConfig = `
+listen: 0.0.0.0:8080
+nats: {url: "nats://nats:4222"}
+tokens: [{name: %s, role: administrator, sha256: %s}]
+`
+
+func (c *containers) run(ctx context.Context, name, port string, ready wait.Strategy, command ...string) (testcontainers.Container, error) {
+	config := strings.NewReader(fmt.Sprintf(workerConfig, administratorName, administratorHash()))
+	container, err := testcontainers.GenericContainer(ctx, testcontainers.GenericContainerRequest{Started: true, ContainerRequest: testcontainers.ContainerRequest{
 		Image:          image,
 		Entrypoint:     command,
 		Env:            map[string]string{"SANDBOX_TOKEN": token},
-		Networks:       []string{private},
-		NetworkAliases: map[string][]string{private: {name}},
+		Files:          []testcontainers.ContainerFile{{Reader: config, ContainerFilePath: "/postlink.yaml", FileMode: 0o444}},
+		Networks:       []string{c.private.Name},
+		NetworkAliases: map[string][]string{c.private.Name: {name}},
+		ExposedPorts:   []string{port},
+		WaitingFor:     ready,
+	}})
+	if container != nil {
+		c.all = append(c.all, named{name, container})
 	}
-	if name != "worker" { // which nobody but this test would talk to, and the test does not
-		req.ExposedPorts = []string{port}
-		req.WaitingFor = wait.ForListeningPort(port).SkipInternalCheck()
+	if err != nil {
+		return nil, fmt.Errorf("start container %s: %w", name, err)
 	}
-	container, err := testcontainers.GenericContainer(t.Context(), testcontainers.GenericContainerRequest{ContainerRequest: req, Started: true})
-	testcontainers.CleanupContainer(t, container)
-	t.Cleanup(func() { showLogs(t, name, container) })
-	must(t, err)
-	return container
+	return container, nil
 }
 
-// showLogs helps to understand a scenario that failed.
-func showLogs(t *testing.T, name string, c testcontainers.Container) {
-	if !t.Failed() || c == nil {
+func (c *containers) close() error {
+	var errs []error
+	for _, container := range c.all {
+		errs = append(errs, testcontainers.TerminateContainer(container, testcontainers.StopTimeout(0)))
+	}
+	if c.private != nil {
+		errs = append(errs, c.private.Remove(context.Background()))
+	}
+	if c.docker != nil {
+		errs = append(errs, c.docker.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// showLogs helps to understand a test that failed.
+func (c *containers) showLogs(t *testing.T) {
+	if !t.Failed() {
 		return
 	}
-	logs, err := c.Logs(context.Background())
-	if err != nil {
-		t.Logf("logs of %s: %v", name, err)
-		return
+	for _, container := range c.all {
+		logs, err := container.Logs(context.Background())
+		if err != nil {
+			t.Logf("logs of %s: %v", container.name, err)
+			continue
+		}
+		text, err := io.ReadAll(logs)
+		_ = logs.Close()
+		t.Logf("the end of the logs of %s (%v):\n%s", container.name, err, text[max(0, len(text)-8<<10):])
 	}
-	defer logs.Close()
-	text := make([]byte, 8<<10)
-	n, _ := logs.Read(text)
-	t.Logf("logs of %s:\n%s", name, text[:n])
 }
 
 func (c *containers) natsURL(t *testing.T) string { return "nats://" + endpoint(t, c.nats, "4222/tcp") }
-func (c *containers) sandboxURL(t *testing.T) string {
-	return "http://" + endpoint(t, c.sandbox, "8081/tcp")
+func (c *containers) apiURL(t *testing.T) string {
+	return "http://" + endpoint(t, c.worker, "8080/tcp")
 }
-func (c *containers) instanceURL() string { return "http://sandbox:8081" }
+func (c *containers) sandboxURL(t *testing.T, name string) string {
+	return "http://" + endpoint(t, c.sandboxes[name], "8081/tcp")
+}
+func (c *containers) instanceURL(name string) string { return "http://" + name + ":8081" }
 
 func endpoint(t *testing.T, c testcontainers.Container, port string) string {
 	t.Helper()
-	address, err := c.PortEndpoint(t.Context(), port, "")
+	address, err := c.PortEndpoint(context.WithoutCancel(t.Context()), port, "") // cleanups ask, too
 	must(t, err)
 	return address
 }

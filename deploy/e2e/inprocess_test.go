@@ -2,7 +2,10 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +19,7 @@ import (
 	"postlink/worker"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
+	"postlink/worker/console"
 	"postlink/worker/ledger"
 )
 
@@ -36,78 +40,168 @@ func everywhere(t *testing.T, scenario func(*testing.T, world)) {
 
 // process is a world in this process; its parts talk over loopback.
 type process struct {
-	dir    string
-	server *bus.Server
-	web    *httptest.Server
-	kill   func()
+	dir       string
+	server    *bus.Server
+	sandboxes map[string]*httptest.Server // by organization
+	api       *httptest.Server
+	kill      func() error // says which stages ended before
 }
 
 func newProcess(t *testing.T) *process {
 	t.Helper()
-	s, err := sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{token}})
+	p, err := openProcess(t.Context())
 	must(t, err)
-	p := &process{dir: t.TempDir(), web: httptest.NewServer(s)}
-	t.Cleanup(p.web.Close)
-	p.startNATS(t, "127.0.0.1:0")
-	t.Cleanup(func() { p.server.Shutdown() })
-	p.startWorker(t)
-	t.Cleanup(func() { p.kill() })
+	t.Cleanup(func() {
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	})
 	return p
 }
 
-func (p *process) natsURL(*testing.T) string    { return p.server.URL() }
-func (p *process) sandboxURL(*testing.T) string { return p.web.URL }
-func (p *process) instanceURL() string          { return p.web.URL }
+// openProcess makes a world that lives until it is closed.
+func openProcess(ctx context.Context) (_ *process, err error) {
+	p := &process{sandboxes: map[string]*httptest.Server{}, kill: func() error { return nil }}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if p.dir, err = os.MkdirTemp("", "postlink-e2e-"); err != nil {
+		return p, err
+	}
+	for _, name := range []string{contoso, fabrikam} {
+		s, err := sandbox.New(sandbox.Options{Name: name, Tokens: []string{token}})
+		if err != nil {
+			return p, err
+		}
+		p.sandboxes[name] = httptest.NewServer(s)
+	}
+	if err := p.openNATS("127.0.0.1:0"); err != nil {
+		return p, err
+	}
+	err = p.openWorker(ctx)
+	return p, err
+}
 
-func (p *process) startNATS(t *testing.T, listen string) {
-	t.Helper()
-	var err error
+func (p *process) close() error {
+	err := p.kill()
+	if p.server != nil {
+		p.server.Shutdown()
+	}
+	for _, s := range p.sandboxes {
+		s.Close()
+	}
+	return errors.Join(err, os.RemoveAll(p.dir))
+}
+
+func (p *process) natsURL(*testing.T) string                   { return p.server.URL() }
+func (p *process) apiURL(*testing.T) string                    { return p.api.URL }
+func (p *process) sandboxURL(_ *testing.T, name string) string { return p.sandboxes[name].URL }
+func (p *process) instanceURL(name string) string              { return p.sandboxes[name].URL }
+
+func (p *process) openNATS(listen string) (err error) {
 	p.server, err = bus.StartServer(bus.ServerOptions{Dir: p.dir, Listen: listen, SyncInterval: time.Second})
-	must(t, err)
+	return err
 }
 
 func (p *process) restartNATS(t *testing.T) {
 	t.Helper()
 	listen := strings.TrimPrefix(p.server.URL(), "nats://")
 	p.server.Shutdown()
-	p.startNATS(t, listen)
+	must(t, p.openNATS(listen))
 }
 
 func (p *process) startWorker(t *testing.T) {
 	t.Helper()
-	b, err := bus.Connect(t.Context(), bus.Options{URL: p.server.URL()})
-	must(t, err)
-	metrics := worker.NewMetrics(prometheus.NewRegistry())
+	must(t, p.openWorker(t.Context()))
+}
+
+// openWorker puts a worker and its API together, one straight line, and runs them until they are killed.
+func (p *process) openWorker(ctx context.Context) error {
+	b, err := bus.Connect(ctx, bus.Options{URL: p.server.URL()})
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	metrics := worker.NewMetrics(registry)
 	links := ledger.New(b, nil)
 	store, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs()})
-	must(t, err)
+	if err != nil {
+		return err
+	}
+	clients := worker.NewClients(func(i dynamics.Instance) (*dynamics.Client, error) {
+		return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken(token)})
+	})
 	deliverer, err := worker.NewDeliverer(worker.DelivererOptions{
 		Bus: b, Ledger: links, Catalog: store, Metrics: metrics, Log: zap.NewNop(), Drain: time.Nanosecond,
-		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
-			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken(token)})
-		},
+		Dial: clients.Client, RetryFirst: 20 * time.Millisecond, ProbeEvery: 50 * time.Millisecond,
 	})
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	live, err := catalog.NewLive(catalog.LiveOptions{Store: store, OnChange: deliverer.Follow})
-	must(t, err)
+	if err != nil {
+		return err
+	}
 	matcher, err := worker.NewMatcher(worker.MatcherOptions{
 		Bus: b, Ledger: links, Catalog: live, Metrics: metrics, Log: zap.NewNop(), Drain: time.Nanosecond,
 	})
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
+	if err != nil {
+		return err
+	}
+	journal, err := worker.NewJournal(b, zap.NewNop(), nil)
+	if err != nil {
+		return err
+	}
+	linker, err := worker.NewLinker(worker.LinkerOptions{Bus: b, Ledger: links, Catalog: live.Current, Clients: clients, Log: zap.NewNop()})
+	if err != nil {
+		return err
+	}
+	reader, err := worker.NewReader(b, links, live.Current)
+	if err != nil {
+		return err
+	}
+	administrator, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: b, Catalog: store, Clients: clients})
+	if err != nil {
+		return err
+	}
+	who, err := console.ParseToken(administratorName, "administrator", administratorHash())
+	if err != nil {
+		return err
+	}
+	handler, err := console.New(console.Options{
+		Bus: b, Catalog: store, Linker: linker, Reader: reader, Administrator: administrator, Journal: journal,
+		Tokens: []console.Token{who}, Gatherer: registry, Metrics: registry, Log: zap.NewNop(),
+	})
+	if err != nil {
+		return err
+	}
+	api := httptest.NewServer(handler)
+	p.api = api
+
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{live.Run, deliverer.Run, matcher.Run} {
+	stages := []func(context.Context) error{live.Run, deliverer.Run, matcher.Run, journal.Run}
+	ends := make([]error, len(stages))
+	for i, run := range stages {
 		wg.Go(func() {
 			if err := run(ctx); err != nil {
-				t.Errorf("a stage ended: %v", err)
+				ends[i] = fmt.Errorf("a stage of the worker ended: %w", err)
 			}
 		})
 	}
-	p.kill = sync.OnceFunc(func() {
+	p.kill = sync.OnceValue(func() error {
 		b.Close() // first, so that nothing more can be settled
 		cancel()
 		wg.Wait()
+		api.Close()
+		return errors.Join(ends...)
 	})
+	return nil
 }
 
-func (p *process) killWorker(*testing.T) { p.kill() }
+func (p *process) killWorker(t *testing.T) {
+	t.Helper()
+	must(t, p.kill())
+}

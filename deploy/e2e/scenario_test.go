@@ -19,11 +19,18 @@ import (
 	"postlink/worker/catalog"
 )
 
-// world is a NATS, a worker and a sandbox that plays the instance contoso, wherever they run.
+// The organizations that sandboxes play. Scenarios use contoso alone.
+const (
+	contoso  = "contoso"
+	fabrikam = "fabrikam"
+)
+
+// world is a NATS, a worker with its API, and sandboxes that play organizations, wherever they run.
 type world interface {
-	natsURL(t *testing.T) string    // as this test reaches it, right now
-	sandboxURL(t *testing.T) string // likewise
-	instanceURL() string            // the sandbox as the worker reaches it
+	natsURL(t *testing.T) string                         // as this test reaches it, right now
+	apiURL(t *testing.T) string                          // likewise, without a path
+	sandboxURL(t *testing.T, organization string) string // likewise
+	instanceURL(organization string) string              // the sandbox as the worker reaches it
 	startWorker(t *testing.T)
 	killWorker(t *testing.T)  // at once, without a chance to finish anything
 	restartNATS(t *testing.T) // on the same files
@@ -146,7 +153,7 @@ func TestABadCatalogChangesNothing(t *testing.T) {
 func slow(t *testing.T, w world) {
 	t.Helper()
 	body := strings.NewReader(`{"kind":"slow","path":"^socialactivities","delay":10000000}`)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.sandboxURL(t)+"/_sandbox/faults", body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.sandboxURL(t, contoso)+"/_sandbox/faults", body)
 	must(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	must(t, err)
@@ -185,7 +192,7 @@ func apply(t *testing.T, w world, yaml string) {
 func tryApply(t *testing.T, w world, yaml string) error {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "catalog.yaml")
-	must(t, os.WriteFile(file, []byte(fmt.Sprintf(yaml, w.instanceURL())), 0o600))
+	must(t, os.WriteFile(file, []byte(fmt.Sprintf(yaml, w.instanceURL(contoso))), 0o600))
 	c, err := catalog.Load(file)
 	if err != nil {
 		return err
@@ -225,7 +232,7 @@ func settled(t *testing.T, w world) {
 		if n, err := b.Backlog(t.Context()); err != nil || n > 0 {
 			return false, err
 		}
-		outbox, err := b.Outbox(t.Context(), "contoso")
+		outbox, err := b.Outbox(t.Context(), contoso)
 		if err != nil {
 			return false, err
 		}
@@ -263,7 +270,7 @@ type activity struct {
 func activities(t *testing.T, w world) []activity {
 	t.Helper()
 	var all []activity
-	lines(t, w.sandboxURL(t)+"/_sandbox/snapshot", func(line []byte) {
+	lines(t, w.sandboxURL(t, contoso)+"/_sandbox/snapshot", func(line []byte) {
 		var r struct {
 			Table  string   `json:"table"`
 			ID     string   `json:"id"`
@@ -296,7 +303,7 @@ func exactly(t *testing.T, w world, posts int) {
 		t.Errorf("records of %d posts, want %d", len(ofPost), posts)
 	}
 	created := map[string]int{}
-	lines(t, w.sandboxURL(t)+"/_sandbox/requests", func(line []byte) {
+	lines(t, w.sandboxURL(t, contoso)+"/_sandbox/requests", func(line []byte) {
 		var r struct {
 			Table, ID string
 			Created   bool
