@@ -60,6 +60,9 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 	if err != nil {
 		return configError(err)
 	}
+	if err := app.CheckListen(cfg.Listen, tokens); err != nil {
+		return configError(err)
+	}
 	busOptions := cfg.Bus()
 	busOptions.Log = log.Named("nats")
 	if busOptions.URL == "" {

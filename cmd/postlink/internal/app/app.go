@@ -60,9 +60,8 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 		}
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	if !console.Open(opts.Tokens) && !loopback(opts.Listen) {
-		return a, fmt.Errorf("listen on %s: without tokens everybody who reaches the console may do everything; "+
-			"configure tokens, or listen on 127.0.0.1", opts.Listen)
+	if err := CheckListen(opts.Listen, opts.Tokens); err != nil {
+		return a, err
 	}
 	if a.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", opts.Listen); err != nil {
 		return a, fmt.Errorf("listen on %s: %w; choose another address with --listen", opts.Listen, err)
@@ -138,6 +137,15 @@ func New(ctx context.Context, opts Options) (a *App, err error) {
 		},
 	})
 	return a, err
+}
+
+// CheckListen refuses an address that other machines reach while there are no tokens.
+func CheckListen(listen string, tokens []console.Token) error {
+	if console.Open(tokens) || loopback(listen) {
+		return nil
+	}
+	return fmt.Errorf("listen on %s: without tokens everybody who reaches the console may do everything; "+
+		"configure tokens, or listen on 127.0.0.1", listen)
 }
 
 // loopback reports whether an address is reached from this machine only.
