@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net"
-	"net/http"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"postlink/cmd/postlink/internal/app"
 	"postlink/dynamics/sandbox"
 )
 
@@ -38,24 +35,9 @@ func newSandbox() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return s.Run(ctx) })
-			g.Go(func() error {
-				if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-					return fmt.Errorf("serve the sandbox: %w", err)
-				}
-				return nil
-			})
-			g.Go(func() error {
-				<-ctx.Done()
-				bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-				defer cancel()
-				if server.Shutdown(bound) != nil {
-					return server.Close()
-				}
-				return nil
-			})
+			g.Go(func() error { return app.Serve(ctx, listener, s) })
 			return g.Wait()
 		},
 	}

@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -160,28 +159,13 @@ func (a *App) URL() string { return "http://" + a.listener.Addr().String() }
 
 // Run works until ctx ends, then stops in order: nothing new is taken, what is under way is finished or given back.
 func (a *App) Run(ctx context.Context) error {
-	server := &http.Server{Handler: a.handler, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.live.Run(ctx) })
 	g.Go(func() error { return a.matcher.Run(ctx) })
 	g.Go(func() error { return a.deliverer.Run(ctx) })
 	g.Go(func() error { return a.journal.Run(ctx) })
-	g.Go(func() error {
-		if err := server.Serve(a.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the console: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		close(a.stopping)
-		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if err := server.Shutdown(bound); err != nil {
-			return server.Close()
-		}
-		return nil
-	})
+	g.Go(func() error { return Serve(ctx, a.listener, a.handler) })
+	defer context.AfterFunc(ctx, func() { close(a.stopping) })()
 	return g.Wait()
 }
 

@@ -264,21 +264,11 @@ func (s *stage) dial(i dynamics.Instance) (*dynamics.Client, error) {
 
 // run plays until ctx ends.
 func (s *stage) run(ctx context.Context) error {
-	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 10 * time.Second}
 	g, ctx := errgroup.WithContext(ctx)
 	for _, sb := range s.sandboxes {
 		g.Go(func() error { return sb.Run(ctx) })
 	}
-	g.Go(func() error {
-		if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("serve the sandbox: %w", err)
-		}
-		return nil
-	})
-	g.Go(func() error {
-		<-ctx.Done()
-		return server.Close()
-	})
+	g.Go(func() error { return Serve(ctx, s.listener, s.handler) })
 	return g.Wait()
 }
 
