@@ -15,8 +15,8 @@ import (
 
 	"postlink/dynamics/sandbox"
 	"postlink/payload"
-	"postlink/worker/catalog"
 	"postlink/worker"
+	"postlink/worker/catalog"
 	"postlink/worker/console"
 	"postlink/worker/ledger"
 )
