@@ -23,16 +23,20 @@ const (
 // maxReason bounds what a header tells of an error, in bytes.
 const maxReason = 2000
 
-// buryPost keeps a post that cannot be handled: its original bytes, where it stood, and why.
-func buryPost(ctx context.Context, b *bus.Bus, sequence uint64, data []byte, reason, stack string) error {
-	header := nats.Header{
-		headerReason:   {headerText(reason)},
-		headerSequence: {fmt.Sprint(sequence)},
+// postLetter is the id of the dead letter of a post.
+func postLetter(sequence uint64) string { return fmt.Sprintf("post-%d", sequence) }
+
+// buryPost keeps a post that cannot be handled: its original bytes, where it stood in the posts stream (0 if it did not), and
+// why. Two letters of one id, minutes apart at most, are one.
+func buryPost(ctx context.Context, b *bus.Bus, id string, sequence uint64, data []byte, reason, stack string) error {
+	header := nats.Header{headerReason: {headerText(reason)}}
+	if sequence != 0 {
+		header.Set(headerSequence, fmt.Sprint(sequence))
 	}
 	if stack != "" {
 		header.Set(headerStack, headerText(stack))
 	}
-	return b.PublishDead(ctx, "post", fmt.Sprintf("post-%d", sequence), header, data)
+	return b.PublishDead(ctx, "post", id, header, data)
 }
 
 // buryLink keeps the post of a dead link, so that the link can be made again after the posts stream has forgotten it.

@@ -30,7 +30,7 @@ type DelivererOptions struct {
 
 	Slots  int           // deliveries to one instance at once; default 8, Dynamics takes 52
 	Drain  time.Duration // how long deliveries under way may go on after the context has ended; default 20 s
-	MaxAge time.Duration // a link that could not be delivered for so long becomes a dead letter; default 7 days
+	MaxAge time.Duration // a link whose attempts failed for so long becomes a dead letter; default 7 days
 
 	RetryFirst time.Duration // pause after a first failure, doubled with each further one; default 1 s
 	RetryMost  time.Duration // the longest such pause; default 5 minutes
@@ -120,64 +120,87 @@ func (d *Deliverer) Pulling() bool {
 // runs, as Follow says.
 func (d *Deliverer) Run(ctx context.Context) error {
 	defer d.stopAll()
+	var instances []dynamics.Instance
+	var again <-chan time.Time // set while not all is followed
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-again:
 		case r := <-d.revisions:
-			d.follow(ctx, r.Catalog.Instances)
+			instances = r.Catalog.Instances
+		}
+		again = nil
+		if !d.follow(ctx, instances) {
+			again = time.After(resumeWait)
 		}
 	}
 }
 
-// follow makes the lanes those of the instances given, and closing ones of the outboxes whose instance was deleted.
-func (d *Deliverer) follow(ctx context.Context, instances []dynamics.Instance) {
+// follow makes the lanes those of the instances given, and closing ones of the outboxes whose instance was deleted. It reports
+// whether it could look for these.
+func (d *Deliverer) follow(ctx context.Context, instances []dynamics.Instance) bool {
 	wanted := map[string]dynamics.Instance{}
-	deleted, err := d.opts.Bus.Outboxes(ctx)
+	outboxes, err := d.opts.Bus.Outboxes(ctx)
 	if err != nil {
-		d.log.Warn("cannot look for the outboxes of deleted instances", zap.Error(err))
+		d.log.Warn("cannot look for the outboxes of deleted instances, trying again", zap.Error(err), zap.Duration("delay", resumeWait))
+		for name := range d.lanes {
+			outboxes = append(outboxes, name)
+		}
 	}
-	for _, name := range deleted {
+	for _, name := range outboxes {
 		wanted[name] = dynamics.Instance{Name: name}
 	}
 	for _, i := range instances {
 		wanted[i.Name] = i
 	}
-	for name, l := range d.lanes {
-		instance, ok := wanted[name]
-		if !ok || !sameAddress(instance, l.instance) {
-			l.stop()
-			d.mu.Lock()
-			delete(d.lanes, name)
-			d.mu.Unlock()
-		}
-	}
+	d.stop(func(l *lane) bool {
+		instance, ok := wanted[l.instance.Name]
+		return !ok || !sameAddress(instance, l.instance)
+	})
 	for name, instance := range wanted {
-		l, ok := d.lanes[name]
-		if !ok {
+		l, running := d.lanes[name]
+		if !running {
 			l = newLane(d, instance)
-			l.start(ctx)
-			d.mu.Lock()
-			d.lanes[name] = l
-			d.mu.Unlock()
 		}
 		if instance.Disabled {
 			l.gate.close(whyDisabled, time.Time{})
 		} else {
 			l.gate.open(whyDisabled)
 		}
+		if !running {
+			l.start(ctx)
+			d.mu.Lock()
+			d.lanes[name] = l
+			d.mu.Unlock()
+		}
 	}
+	return err == nil
 }
 
 // sameAddress reports whether a client for one of the two serves the other as well.
 func sameAddress(a, b dynamics.Instance) bool { return a.URL == b.URL && a.Auth == b.Auth }
 
-func (d *Deliverer) stopAll() {
-	var wg sync.WaitGroup
+func (d *Deliverer) stopAll() { d.stop(func(*lane) bool { return true }) }
+
+// stop ends the lanes that which chooses, all at once, and waits for them.
+func (d *Deliverer) stop(which func(*lane) bool) {
+	var ending []*lane
 	for _, l := range d.lanes {
+		if which(l) {
+			ending = append(ending, l)
+		}
+	}
+	var wg sync.WaitGroup
+	for _, l := range ending {
 		wg.Go(l.stop)
 	}
 	wg.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, l := range ending {
+		delete(d.lanes, l.instance.Name)
+	}
 }
 
 // activity is the social activity that the current link of an entry asks for.

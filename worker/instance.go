@@ -24,6 +24,9 @@ type InstanceState struct {
 	Missing      []string  `json:"missing,omitempty"` // entities that active rules use and that Dynamics had not at the refresh
 }
 
+// retrySoon is the pause after a race that was lost to somebody else.
+const retrySoon = 10 * time.Millisecond
+
 // State reads what is known of an instance; the zero value when nothing is.
 func State(ctx context.Context, b *bus.Bus, instance string) (InstanceState, error) {
 	s, _, err := readState(ctx, b, instance)
@@ -61,7 +64,7 @@ func update(ctx context.Context, b *bus.Bus, instance string, change func(*Insta
 				_, err = b.Instances().Update(ctx, instance, data, revision)
 			}
 		}
-		if errors.Is(err, jetstream.ErrKeyExists) { // as both say that somebody else was faster
+		if errors.Is(err, jetstream.ErrKeyExists) && sleep(ctx, spread(retrySoon)) { // as both say that somebody else was faster
 			continue
 		}
 		if err != nil {

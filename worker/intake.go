@@ -12,6 +12,7 @@ import (
 
 const (
 	heartbeat  = time.Second            // how soon a stalled or lost pull is noticed
+	mostMissed = 5                      // heartbeats in a row whose loss is routine; after more the consumer is declared anew
 	resumeWait = 500 * time.Millisecond // pause before a broken subscription is made anew
 )
 
@@ -19,12 +20,12 @@ const (
 // and a few times the slots are buffered, since the client library stalls when its pulls are as small as what is handled at
 // once (nats.go issue 1338).
 type intake struct {
-	consumer jetstream.Consumer
-	slots    int
-	buffer   int
-	drain    time.Duration // how long handlers may go on after the context has ended
-	log      *zap.Logger
-	pulling  func(bool) // told when the subscription works, and when it does not
+	open    func(context.Context) (jetstream.Consumer, error) // declares the consumer, and again when it is gone
+	slots   int
+	buffer  int
+	drain   time.Duration // how long handlers may go on after the context has ended
+	log     *zap.Logger
+	pulling func(bool) // told when the subscription works, and when it does not
 
 	// gate, if set, blocks while nothing may be taken; it returns an error only when the context ends.
 	gate func(context.Context) error
@@ -38,8 +39,7 @@ func (in intake) run(ctx context.Context, handle func(context.Context, jetstream
 	var running sync.WaitGroup
 	slots := make(chan struct{}, in.slots)
 	for ctx.Err() == nil {
-		messages, err := in.consumer.Messages(
-			jetstream.PullMaxMessages(in.buffer), jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*heartbeat))
+		messages, err := in.pull(ctx)
 		if err != nil {
 			in.interrupted(ctx, err)
 			continue
@@ -63,13 +63,20 @@ func (in intake) run(ctx context.Context, handle func(context.Context, jetstream
 	return nil
 }
 
+func (in intake) pull(ctx context.Context) (jetstream.MessagesContext, error) {
+	consumer, err := in.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return consumer.Messages(jetstream.PullMaxMessages(in.buffer), jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*heartbeat))
+}
+
 // take starts a handler for each message until the context ends or the subscription breaks.
 func (in intake) take(ctx context.Context, messages jetstream.MessagesContext, slots chan struct{}, start func(jetstream.Msg)) error {
+	missed := 0
 	for {
-		if in.gate != nil {
-			if err := in.gate(ctx); err != nil {
-				return nil
-			}
+		if in.gate != nil && in.gate(ctx) != nil {
+			return nil
 		}
 		select {
 		case slots <- struct{}{}:
@@ -78,6 +85,11 @@ func (in intake) take(ctx context.Context, messages jetstream.MessagesContext, s
 		}
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		if err == nil {
+			missed = 0
+			if in.gate != nil && in.gate(ctx) != nil { // it may have closed while there was nothing to take
+				<-slots
+				return msg.Nak()
+			}
 			start(msg)
 			continue
 		}
@@ -85,7 +97,8 @@ func (in intake) take(ctx context.Context, messages jetstream.MessagesContext, s
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, jetstream.ErrNoHeartbeat): // routine: the library pulls again
+		case errors.Is(err, jetstream.ErrNoHeartbeat) && missed < mostMissed: // routine: the library pulls again
+			missed++
 		default:
 			return err // a lost connection too reads like an iterator that was closed
 		}

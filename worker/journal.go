@@ -65,6 +65,9 @@ func NewJournal(b *bus.Bus, log *zap.Logger, now func() time.Time) (*Journal, er
 func (j *Journal) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		began := j.now()
+		j.mu.Lock()
+		j.rules = map[string]*tally{} // all of it is read again
+		j.mu.Unlock()
 		err := j.bus.EventsSince(ctx, began.Add(-countedHours*time.Hour), func(m bus.Message) {
 			if err := j.read(m, m.At.After(began)); err != nil {
 				j.log.Warn("an event cannot be read and is not counted", zap.Uint64("sequence", m.Sequence), zap.Error(err))

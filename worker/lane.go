@@ -22,8 +22,9 @@ import (
 // deliveryTime bounds one delivery, all its requests together.
 const deliveryTime = 45 * time.Second
 
-// unplannedTime is how long an entry of the outbox may wait for its plan in the ledger; more than JetStream's duplicate window.
-const unplannedTime = 5 * time.Minute
+// unplannedTries is how often an entry of the outbox may come without a plan in the ledger. At a second each they take longer
+// than JetStream's duplicate window; clocks of two machines would not do to tell.
+const unplannedTries = 400
 
 // seenEvery is how often a lane writes down that its instance answers.
 const seenEvery = time.Minute
@@ -40,8 +41,10 @@ type lane struct {
 	client   atomic.Pointer[dynamics.Client]
 	org      atomic.Pointer[dynamics.Organization]
 
-	mu    sync.Mutex
-	state InstanceState
+	mu         sync.Mutex
+	state      InstanceState
+	parkedFor  string        // why it was parked last; empty since it took a link
+	probePause time.Duration // between two probes
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -50,7 +53,7 @@ type lane struct {
 func newLane(d *Deliverer, instance dynamics.Instance) *lane {
 	l := &lane{
 		d: d, instance: instance, log: d.log.With(zap.String("instance", instance.Name)),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		wake: make(chan struct{}, 1), done: make(chan struct{}), probePause: d.opts.ProbeEvery,
 	}
 	l.gate = newGate(d.opts.Now, func(why string, closed bool) {
 		value := 0.0
@@ -98,24 +101,20 @@ func (l *lane) stop() {
 func (l *lane) ready() bool { return l.pulling.Load() || l.gate.isClosed() }
 
 func (l *lane) deliver(ctx context.Context) {
-	for {
-		outbox, err := l.d.opts.Bus.Outbox(ctx, l.instance.Name)
-		if err == nil {
-			if l.gate.wait(ctx) != nil {
-				return
-			}
-			in := intake{
-				consumer: outbox.Consumer(), slots: l.d.opts.Slots, buffer: 2 * l.d.opts.Slots, drain: l.d.opts.Drain,
-				log: l.log, pulling: l.pulling.Store, gate: l.gate.wait,
-			}
-			_ = in.run(ctx, l.settle) // returns when ctx has ended
-			return
-		}
-		l.log.Warn("cannot open the outbox, trying again", zap.Error(err), zap.Duration("delay", resumeWait))
-		if !sleep(ctx, resumeWait) {
-			return
-		}
+	in := intake{
+		open: l.open, slots: l.d.opts.Slots, buffer: 2 * l.d.opts.Slots, drain: l.d.opts.Drain,
+		log: l.log, pulling: l.pulling.Store, gate: l.gate.wait,
 	}
+	_ = in.run(ctx, l.settle) // returns when ctx has ended
+}
+
+// open declares the outbox, so that links can wait in it while the gate is closed.
+func (l *lane) open(ctx context.Context) (jetstream.Consumer, error) {
+	outbox, err := l.d.opts.Bus.Outbox(ctx, l.instance.Name)
+	if err != nil {
+		return nil, err
+	}
+	return outbox.Consumer(), nil
 }
 
 // settle is the one place where an entry of the outbox is acknowledged or put off.
@@ -158,7 +157,8 @@ func (l *lane) handle(ctx context.Context, msg jetstream.Msg) (delay time.Durati
 		if metaErr != nil {
 			return 0, metaErr
 		}
-		return 0, buryPost(ctx, l.d.opts.Bus, meta.Sequence.Stream, msg.Data(), err.Error(), "")
+		id := fmt.Sprintf("%s-%d", meta.Stream, meta.Sequence.Stream)
+		return 0, buryPost(ctx, l.d.opts.Bus, id, 0, msg.Data(), err.Error(), "")
 	}
 	entry, err := l.d.opts.Ledger.Find(ctx, key)
 	if errors.Is(err, ledger.ErrNotFound) || err == nil && entry.Current().Generation < generation {
@@ -201,11 +201,11 @@ func (l *lane) unplanned(msg jetstream.Msg) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	if l.d.opts.Now().Sub(meta.Timestamp) > unplannedTime {
+	if meta.NumDelivered > unplannedTries {
 		l.log.Warn("dropped a link that was never confirmed", zap.Uint64("sequence", meta.Sequence.Stream))
 		return 0, nil
 	}
-	return spread(l.d.opts.RetryFirst), nil
+	return spread(time.Second), nil
 }
 
 func pointer(msg jetstream.Msg) (ledger.Key, int, error) {
@@ -231,7 +231,7 @@ func (l *lane) send(ctx context.Context, entry ledger.Entry, data []byte) (time.
 		return 0, ctx.Err() // stopped: nothing is known, and the next delivery finds out
 	}
 	j := judge(err)
-	if j.verdict == retry && began.Sub(link.PlannedAt) > l.d.opts.MaxAge {
+	if j.verdict == retry && link.Attempts > 0 && began.Sub(link.FailedAt) > l.d.opts.MaxAge {
 		j.verdict = dead
 		j.reason = fmt.Sprintf("not delivered within %s; the last attempt said: %s", l.d.opts.MaxAge, j.reason)
 	}
@@ -253,9 +253,11 @@ func (l *lane) send(ctx context.Context, entry ledger.Entry, data []byte) (time.
 	default:
 		delay := l.d.backoff(link.Attempts + 1)
 		l.failed(retry)
-		log.Warn("cannot deliver a link, trying again", zap.Int("attempt", link.Attempts+1), zap.Duration("delay", delay), zap.Error(err))
+		log.Warn("cannot deliver a link, trying again", zap.Int("attempt", link.Attempts+1), zap.Duration("delay", delay), cause(err))
 		_, err := l.d.opts.Ledger.Note(ctx, entry, func(link *ledger.Link) {
-			link.Attempts++
+			if link.Attempts++; link.Attempts == 1 {
+				link.FailedAt = began.UTC()
+			}
 			link.LastError = j.reason
 		})
 		if errors.Is(err, ledger.ErrStale) {
@@ -302,7 +304,7 @@ func (l *lane) finish(ctx context.Context, log *zap.Logger, entry ledger.Entry, 
 	}
 	l.d.opts.Metrics.links.WithLabelValues(l.instance.Name, string(to)).Inc()
 	if to == ledger.Dead {
-		log.Error("a link is dead and waits for a person", zap.String("reason", reason))
+		log.Error("a link is dead and waits for a person; postlink dead list tells why")
 	} else {
 		log.Info("linked")
 	}
@@ -333,6 +335,14 @@ func (l *lane) recordURL(link *ledger.Link) string {
 		return ""
 	}
 	return client.RecordURL("socialactivity", link.ID)
+}
+
+// cause is why a delivery failed, without what Dynamics says of a record's values: that is in the ledger, not in logs.
+func cause(err error) zap.Field {
+	if answer, ok := errors.AsType[*dynamics.Error](err); ok {
+		return zap.String("error", fmt.Sprintf("status %d, code %s", answer.Status, answer.Code))
+	}
+	return zap.Error(err)
 }
 
 // spread makes a pause up to a fifth longer or shorter.

@@ -85,13 +85,20 @@ func (l *Linker) queue(ctx context.Context, found Found, d ledger.Decision) (led
 		generation = found.Entry.NextGeneration()
 	}
 	d.ID = payload.ActivityID(d.Instance, found.Key.Network, found.Key.PostID, generation)
-	if err := l.opts.Bus.Enqueue(ctx, d.Instance, d.ID.String(), pointerHeader(found.Key, generation), found.Data); err != nil {
+	err := l.opts.Bus.Enqueue(ctx, d.Instance, d.ID.String(), pointerHeader(found.Key, generation), found.Data)
+	switch {
+	case errors.Is(err, bus.ErrOutboxFull):
+		return ledger.Entry{}, &Refusal{Kind: RefusedInstanceDown,
+			Text: fmt.Sprintf("so many links wait for instance %s that it takes no more; try again when some are delivered", d.Instance)}
+	case errors.Is(err, bus.ErrTooLarge):
+		return ledger.Entry{}, &Refusal{Kind: RefusedPostInvalid,
+			Text: fmt.Sprintf("post %s is too large to be queued (%d bytes); raise max_payload of NATS", found.Key, len(found.Data))}
+	case err != nil:
 		return ledger.Entry{}, err
 	}
 	var (
 		entry   ledger.Entry
 		created bool
-		err     error
 	)
 	if found.Entry != nil {
 		entry, err = l.opts.Ledger.Relink(ctx, *found.Entry, d)
@@ -202,6 +209,10 @@ func (l *Linker) free(ctx context.Context, found Found) error {
 		return nil
 	}
 	if found.Entry.Current().State == ledger.Queued {
+		// Its outbox holds it already, but for the rarest mishaps; these a person mends by asking again.
+		if err := enqueue(ctx, l.opts.Bus, *found.Entry, found.Data); err != nil && !errors.Is(err, bus.ErrOutboxFull) {
+			return err
+		}
 		return alreadyLinked(*found.Entry)
 	}
 	instance, err := l.instanceOf(ctx, found.Entry.Current())
@@ -275,7 +286,7 @@ func (l *Linker) Unlink(ctx context.Context, post, by string) (ledger.Entry, err
 			return ledger.Entry{}, err
 		}
 		err = l.settle(ctx, entry, ledger.Removed, by, "")
-		if !errors.Is(err, ledger.ErrStale) {
+		if !errors.Is(err, ledger.ErrStale) || !sleep(ctx, spread(retrySoon)) {
 			return *entry, err
 		}
 		again, err := l.opts.Ledger.Find(ctx, found.Key)

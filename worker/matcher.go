@@ -83,12 +83,12 @@ func (m *Matcher) Run(ctx context.Context) error {
 		return nil
 	}
 	in := intake{
-		consumer: m.opts.Bus.Posts(),
-		slots:    m.opts.Slots,
-		buffer:   max(500, 8*m.opts.Slots),
-		drain:    m.opts.Drain,
-		log:      m.log,
-		pulling:  m.pulling.Store,
+		open:    m.opts.Bus.Posts,
+		slots:   m.opts.Slots,
+		buffer:  max(500, 8*m.opts.Slots),
+		drain:   m.opts.Drain,
+		log:     m.log,
+		pulling: m.pulling.Store,
 	}
 	var teller sync.WaitGroup
 	teller.Go(func() {
@@ -109,6 +109,9 @@ func (m *Matcher) tellFailures(ctx context.Context) {
 	m.mu.Unlock()
 	if len(failed) == 0 {
 		return
+	}
+	for rule, n := range failed {
+		m.log.Warn("a condition fails and counts as not matched; correct the rule", zap.String("rule", rule), zap.Int("posts", n))
 	}
 	data, err := json.Marshal(failures{At: time.Now().UTC(), Rules: failed})
 	if err == nil {
@@ -149,19 +152,19 @@ func (m *Matcher) handle(ctx context.Context, data []byte, meta *jetstream.MsgMe
 		if crash := recover(); crash != nil {
 			m.log.Error("a post crashed its handling and becomes a dead letter", zap.Uint64("sequence", sequence))
 			result = "crashed"
-			err = buryPost(ctx, m.opts.Bus, sequence, data, fmt.Sprintf("crash: %v", crash), string(debug.Stack()))
+			err = buryPost(ctx, m.opts.Bus, postLetter(sequence), sequence, data, fmt.Sprintf("crash: %v", crash), string(debug.Stack()))
 		}
 	}()
 	post, err := payload.DecodePost(data)
 	if err != nil {
-		return "undecodable", buryPost(ctx, m.opts.Bus, sequence, data, err.Error(), "")
+		return "undecodable", buryPost(ctx, m.opts.Bus, postLetter(sequence), sequence, data, err.Error(), "")
 	}
 	key := ledger.Key{Network: post.Source, PostID: post.ID}
 	if meta.NumDelivered > 1 {
 		m.opts.Metrics.redelivered.Inc()
 		entry, err := m.opts.Ledger.Find(ctx, key)
 		if err == nil {
-			return "known", m.enqueue(ctx, entry, data)
+			return m.enqueue(ctx, entry, sequence, data)
 		}
 		if !errors.Is(err, ledger.ErrNotFound) {
 			return "", err
@@ -173,16 +176,15 @@ func (m *Matcher) handle(ctx context.Context, data []byte, meta *jetstream.MsgMe
 	if match.Rule == nil {
 		return "unmatched", nil
 	}
-	entry, created, err := m.opts.Ledger.Plan(ctx, key, sequence, decide(post, match.Rule, revision.ID))
+	if !m.opts.Bus.Fits(pointerHeader(key, 1), data) {
+		return "too large", buryPost(ctx, m.opts.Bus, postLetter(sequence), sequence, data, fmt.Sprintf(
+			"rule %s takes this post, but its %d bytes are too many to be queued; raise max_payload of NATS and redrive this letter", match.Rule.Name, len(data)), "")
+	}
+	entry, _, err := m.opts.Ledger.Plan(ctx, key, sequence, decide(post, match.Rule, revision.ID))
 	if err != nil {
 		return "", err
 	}
-	result = "known"
-	if created {
-		result = "matched"
-		m.opts.Metrics.matches.WithLabelValues(match.Rule.Name).Inc()
-	}
-	return result, m.enqueue(ctx, entry, data)
+	return m.enqueue(ctx, entry, sequence, data)
 }
 
 // decide is what a rule decides about a post: the first generation of its link.
@@ -198,9 +200,19 @@ func decide(post *payload.Post, rule *rules.Rule, revision string) ledger.Decisi
 	}
 }
 
-// enqueue puts the post's link into its outbox, if it still has to be delivered.
-func (m *Matcher) enqueue(ctx context.Context, entry ledger.Entry, data []byte) error {
-	return enqueue(ctx, m.opts.Bus, entry, data)
+// enqueue puts the post's link into its outbox, if it still has to be delivered, and names the result: the post was matched,
+// or the ledger knew it from another delivery of its own.
+func (m *Matcher) enqueue(ctx context.Context, entry ledger.Entry, sequence uint64, data []byte) (result string, err error) {
+	if err := enqueue(ctx, m.opts.Bus, entry, data); err != nil {
+		return "", err
+	}
+	if entry.Sequence != sequence {
+		return "known", nil
+	}
+	if link := entry.Links[0]; link.Rule != "" {
+		m.opts.Metrics.matches.WithLabelValues(link.Rule).Inc()
+	}
+	return "matched", nil
 }
 
 // enqueue puts the current link of an entry into the outbox of its instance. Doing it twice is harmless: what the outbox
@@ -210,11 +222,11 @@ func enqueue(ctx context.Context, b *bus.Bus, entry ledger.Entry, data []byte) e
 	if link.State != ledger.Queued {
 		return nil
 	}
-	event := newEvent(entry, "")
-	if err := b.PublishEvent(ctx, event.subject(), event.key(), event.encode()); err != nil {
+	if err := b.Enqueue(ctx, link.Instance, link.ID.String(), pointerHeader(entry.Post, link.Generation), data); err != nil {
 		return err
 	}
-	return b.Enqueue(ctx, link.Instance, link.ID.String(), pointerHeader(entry.Post, link.Generation), data)
+	event := newEvent(entry, "")
+	return b.PublishEvent(ctx, event.subject(), event.key(), event.encode())
 }
 
 // pointerHeader points from an outbox into the ledger.
@@ -228,7 +240,6 @@ func (m *Matcher) countFailures(post *payload.Post, match rules.Match) {
 		m.mu.Lock()
 		m.failed[f.Rule.Name]++
 		m.mu.Unlock()
-		m.log.Warn("a condition failed on a post and counts as not matched; correct the rule",
-			zap.String("rule", f.Rule.Name), zap.String("post_id", post.ID), zap.Error(f.Err))
+		m.log.Debug("a condition failed on a post", zap.String("rule", f.Rule.Name), zap.String("post_id", post.ID), zap.Error(f.Err))
 	}
 }

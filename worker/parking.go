@@ -7,17 +7,37 @@ import (
 	"go.uber.org/zap"
 )
 
-// park stops the deliveries of the lane until a probe succeeds, and says why, once.
+// mostProbe is the longest pause between two probes of an instance that parks again and again.
+const mostProbe = 5 * time.Minute
+
+// park stops the deliveries of the lane until a probe succeeds, and says why, once: an instance may answer probes and still
+// refuse every link for the same reason.
 func (l *lane) park(ctx context.Context, reason string) {
 	if !l.gate.close(whyParked, time.Time{}) {
 		return
 	}
-	l.log.Error("the instance is parked: nothing is sent, nothing is lost", zap.String("reason", reason))
+	l.mu.Lock()
+	again := l.parkedFor == reason
+	l.parkedFor = reason
+	if again {
+		l.probePause = min(2*l.probePause, mostProbe)
+	}
+	l.mu.Unlock()
+	if !again {
+		l.log.Error("the instance is parked: nothing is sent, nothing is lost", zap.String("reason", reason))
+	}
 	l.write(ctx, func(s *InstanceState) { s.Parked, s.ParkedSince = reason, l.d.opts.Now().UTC() })
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
+}
+
+// pause is how long to wait before the next probe.
+func (l *lane) pause() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return spread(l.probePause)
 }
 
 // probe asks a parked instance again and again whether it answers, and opens the lane when it does.
@@ -28,31 +48,36 @@ func (l *lane) probe(ctx context.Context) {
 		l.mu.Unlock()
 	}
 	for {
-		if err := l.gate.waitFor(ctx, whyDisabled); err != nil {
+		if l.gate.waitFor(ctx, whyDisabled) != nil {
 			return
 		}
-		err := l.ask(ctx)
-		if err == nil {
-			if l.gate.open(whyParked) {
-				l.log.Info("the instance answers")
-			}
-			select {
-			case <-l.wake:
-				if !sleep(ctx, spread(l.d.opts.ProbeEvery)) {
-					return
-				}
-			case <-ctx.Done():
-				return
-			}
-			continue
+		pause := l.pause()
+		switch j := judge(l.ask(ctx)); {
+		case ctx.Err() != nil:
+			return
+		case j.verdict == delivered:
+			l.answers(ctx)
+			pause = l.pause() // it may have grown since
+		case j.verdict == throttle:
+			l.log.Info("the instance is throttled", zap.Duration("delay", j.wait))
+			pause = max(pause, j.wait)
+		default:
+			l.refused(ctx, j.reason)
 		}
-		if ctx.Err() != nil {
+		if !sleep(ctx, pause) {
 			return
 		}
-		l.refused(ctx, judge(err).reason)
-		if !sleep(ctx, spread(l.d.opts.ProbeEvery)) {
-			return
-		}
+	}
+}
+
+// answers opens the lane, and returns when it is parked again.
+func (l *lane) answers(ctx context.Context) {
+	if l.gate.open(whyParked) {
+		l.log.Debug("the instance answers")
+	}
+	select {
+	case <-l.wake:
+	case <-ctx.Done():
 	}
 }
 
@@ -101,14 +126,15 @@ func (l *lane) refused(ctx context.Context, reason string) {
 	})
 }
 
-// seen notes, now and then, that the instance answered.
+// seen notes that the instance took a link: whatever it was parked for is over. It is written down now and then only.
 func (l *lane) seen(ctx context.Context) {
 	now := l.d.opts.Now().UTC()
 	l.mu.Lock()
+	l.parkedFor, l.probePause = "", l.d.opts.ProbeEvery
 	fresh := now.Sub(l.state.LastSeen) < seenEvery
 	l.mu.Unlock()
 	if !fresh {
-		l.write(ctx, func(s *InstanceState) { s.LastSeen = now })
+		l.write(ctx, func(s *InstanceState) { s.LastSeen, s.Parked, s.ParkedSince = now, "", time.Time{} })
 	}
 }
 

@@ -116,7 +116,11 @@ func judgeAnswer(answer *dynamics.Error, reason string) judgement {
 		return judgement{verdict: park, reason: reason + "; check the instance's auth in the catalog and its secret"}
 	case http.StatusForbidden:
 		return judgement{verdict: park, reason: reason + "; check the security roles of the application user in Dynamics 365"}
-	case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+	case http.StatusBadRequest:
+		if answer.Code != "" { // without one it is not Dynamics that refused a field
+			return judgement{verdict: dead, reason: reason}
+		}
+	case http.StatusRequestEntityTooLarge:
 		return judgement{verdict: dead, reason: reason}
 	case http.StatusNotFound:
 		if answer.Code == dynamics.CodeUnknownResource {

@@ -26,6 +26,7 @@ func TestEveryEndOfADeliveryHasItsConsequence(t *testing.T) {
 	}{
 		"success":                                    {nil, "delivered", 0, ""},
 		"a field that is refused":                    {answer(400, "0x80044331"), "dead", 0, "0x80044331: text"},
+		"a 400 that is not from Dynamics":            {answer(400, ""), "retry", 0, ""},
 		"an unknown column":                          {answer(400, "0x80060888"), "dead", 0, "text"},
 		"a body that is too large":                   {answer(413, ""), "dead", 0, ""},
 		"a duplicate that detection found":           {answer(500, "0x80040333"), "dead", 0, ""},

@@ -88,7 +88,7 @@ func TestARedeliveredPostKeepsTheDecisionOfItsFirstDelivery(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, bus.Options{})
 	w.publish(post(1, "negative"))
-	msg, err := w.bus.Posts().Next() // a worker takes the post, decides, and dies before its outbox and its ack
+	msg, err := w.posts().Next() // a worker takes the post, decides, and dies before its outbox and its ack
 	must(t, err)
 	_, _, err = w.ledger.Plan(t.Context(), key(1), 1, ledger.Decision{
 		ID: activityID("contoso", 1, 1), Instance: "contoso", Entity: "new_complaint", Rule: "gone", Catalog: "old", By: "rule gone",
@@ -251,7 +251,7 @@ func TestADisabledInstanceIsSentNothing(t *testing.T) {
 	disabled := strings.Replace(idle, "name: contoso\n", "name: contoso\n    enabled: false\n", 1)
 	w.apply(disabled)
 	w.publish(post(1, "negative"))
-	msg, err := w.bus.Posts().Next()
+	msg, err := w.posts().Next()
 	must(t, err)
 	must(t, msg.Nak()) // the next delivery finds the decision and puts it into the outbox
 	w.work()

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -209,6 +210,14 @@ func (w *world) worker() (*worker.Deliverer, *catalog.Live, *worker.Matcher) {
 	})
 	must(w.t, err)
 	return deliverer, live, matcher
+}
+
+// posts is the consumer that the matchers share.
+func (w *world) posts() jetstream.Consumer {
+	w.t.Helper()
+	consumer, err := w.bus.Posts(w.t.Context())
+	must(w.t, err)
+	return consumer
 }
 
 func post(id int, sentiment string) string {

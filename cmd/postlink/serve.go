@@ -1,9 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -84,7 +84,7 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 	}
 	defer a.Close()
 	if seed != nil {
-		if err := seedCatalog(ctx, a.Catalog, seed); err != nil {
+		if err := seedCatalog(ctx, a, seed); err != nil {
 			return err
 		}
 	}
@@ -97,23 +97,20 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 	return err
 }
 
-// seedCatalog puts a directory's catalog in force, unless that very directory content was in force before: then what people
-// changed since then, through the API say, stays.
-func seedCatalog(ctx context.Context, store *catalog.Store, seed *catalog.Catalog) error {
-	content, err := json.Marshal(seed)
-	if err != nil {
+// seedCatalog puts a directory's catalog in force, unless it is the one that was put in force so last: then what people changed
+// since then, through the API say, stays.
+func seedCatalog(ctx context.Context, a *app.App, seed *catalog.Catalog) error {
+	var content bytes.Buffer
+	if err := seed.Export(&content); err != nil { // what counts is what it says, not where in which file
 		return fmt.Errorf("apply the catalog: %w", err)
 	}
-	message := fmt.Sprintf("postlink serve --catalog, content %.16x", sha256.Sum256(content))
-	history, err := store.History(ctx)
-	if err != nil {
+	hash := fmt.Sprintf("%x", sha256.Sum256(content.Bytes()))
+	last, err := a.Bus.Seed(ctx)
+	if err != nil || last == hash {
 		return err
 	}
-	for _, h := range history {
-		if h.Message == message {
-			return nil
-		}
+	if _, _, err := a.Catalog.Apply(ctx, seed, catalog.Commit{Author: userName(), Message: "postlink serve --catalog"}); err != nil {
+		return err
 	}
-	_, _, err = store.Apply(ctx, seed, catalog.Commit{Author: userName(), Message: message})
-	return err
+	return a.Bus.SetSeed(ctx, hash)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"postlink/dynamics/sandbox"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
 )
@@ -91,6 +92,7 @@ func TestAKilledWorkerLosesAndDoublesNothing(t *testing.T) {
 		if n := count(t, w); n >= posts {
 			t.Fatalf("all %d records were made before the worker was killed", n)
 		}
+		faults(t, w, http.MethodDelete, "")
 		w.startWorker(t)
 		settled(t, w)
 		exactly(t, w, posts)
@@ -108,6 +110,7 @@ func TestARestartedNATSLosesAndDoublesNothing(t *testing.T) {
 		if n := count(t, w); n >= posts {
 			t.Fatalf("all %d records were made before NATS was restarted", n)
 		}
+		faults(t, w, http.MethodDelete, "")
 		settled(t, w)
 		exactly(t, w, posts)
 	})
@@ -149,17 +152,23 @@ func TestABadCatalogChangesNothing(t *testing.T) {
 	})
 }
 
-// slow makes the sandbox take its time, so that there is a middle to break things in.
+// slow makes the sandbox take its time until its faults are cleared, so that there is a middle to break things in, however
+// long the posts take to publish.
 func slow(t *testing.T, w world) {
 	t.Helper()
-	body := strings.NewReader(`{"kind":"slow","path":"^socialactivities","delay":10000000}`)
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.sandboxURL(t, contoso)+"/_sandbox/faults", body)
+	faults(t, w, http.MethodPost, fmt.Sprintf(`{"kind":"slow","path":"^socialactivities","delay":%d}`, 100*time.Millisecond))
+}
+
+// faults adds a fault to contoso's sandbox, or clears all.
+func faults(t *testing.T, w world, method, fault string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, w.sandboxURL(t, contoso)+"/_sandbox/faults", strings.NewReader(fault))
 	must(t, err)
 	resp, err := http.DefaultClient.Do(req)
 	must(t, err)
 	defer resp.Body.Close()
 	if resp.StatusCode >= http.StatusBadRequest {
-		t.Fatalf("the sandbox refused a fault: %s", resp.Status)
+		t.Fatalf("the sandbox refused %s of a fault: %s", method, resp.Status)
 	}
 }
 
@@ -285,7 +294,16 @@ func activities(t *testing.T, w world) []activity {
 	return all
 }
 
-func count(t *testing.T, w world) int { return len(activities(t, w)) }
+// count is how many activities the sandbox holds.
+func count(t *testing.T, w world) (n int) {
+	t.Helper()
+	lines(t, w.sandboxURL(t, contoso)+"/_sandbox/summary", func(line []byte) {
+		var sum sandbox.Summary
+		must(t, json.Unmarshal(line, &sum))
+		n = sum.Records["socialactivity"]
+	})
+	return n
+}
 
 // exactly compares the sandbox's records, and its log of what it created, with the number of posts.
 func exactly(t *testing.T, w world, posts int) {

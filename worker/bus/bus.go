@@ -88,7 +88,6 @@ type Bus struct {
 	nc   *nats.Conn
 	js   jetstream.JetStream
 
-	posts     jetstream.Consumer
 	ledger    jetstream.KeyValue
 	catalog   jetstream.KeyValue
 	instances jetstream.KeyValue

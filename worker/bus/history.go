@@ -86,10 +86,7 @@ func (b *Bus) forwards(ctx context.Context, stream jetstream.Stream, cfg jetstre
 	}
 	defer messages.Stop()
 	for {
-		msg, err := messages.Next(jetstream.NextContext(ctx))
-		if errors.Is(err, jetstream.ErrNoHeartbeat) {
-			continue
-		}
+		msg, err := b.next(ctx, messages)
 		if err != nil {
 			return unreachable(err)
 		}
@@ -102,6 +99,20 @@ func (b *Bus) forwards(ctx context.Context, stream jetstream.Stream, cfg jetstre
 		})
 		if !more || meta.NumPending == 0 {
 			return nil
+		}
+	}
+}
+
+// nextWait is how long a message may take that the server said was there.
+const nextWait = 5 * time.Second
+
+func (b *Bus) next(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	ctx, cancel := context.WithTimeout(ctx, nextWait)
+	defer cancel()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if !errors.Is(err, jetstream.ErrNoHeartbeat) {
+			return msg, err
 		}
 	}
 }

@@ -16,6 +16,9 @@ var ErrOutboxFull = errors.New("the outbox is full")
 // outboxName begins the names of the outboxes' streams.
 const outboxName = "OUTBOX_"
 
+// ErrTooLarge says that a post is too large to travel with the header that an outbox needs.
+var ErrTooLarge = errors.New("the post is too large to be queued")
+
 // codeStreamFull is what JetStream answers when a stream refuses an entry for its limits (errors.json: 10077).
 const codeStreamFull jetstream.ErrorCode = 10077
 
@@ -52,7 +55,7 @@ func (b *Bus) Outbox(ctx context.Context, instance string) (*Outbox, error) {
 		AckPolicy:     jetstream.AckExplicitPolicy,
 		AckWait:       DeliverWait,
 		MaxDeliver:    -1,
-		MaxAckPending: deliverPending,
+		MaxAckPending: -1, // links that failed and wait for another attempt must not hold up the others
 	})
 	if err != nil {
 		return nil, fmt.Errorf("declare consumer %s of stream %s: %w", delivererName, name, unreachable(err))
@@ -100,11 +103,18 @@ func (b *Bus) Enqueue(ctx context.Context, instance, id string, header nats.Head
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("enqueue link %s for %s: %w", id, instance, ErrTooLarge)
 	case errors.As(err, &api) && api.ErrorCode == codeStreamFull:
 		return fmt.Errorf("enqueue link %s for %s: %w", id, instance, ErrOutboxFull)
 	default:
 		return fmt.Errorf("enqueue link %s for %s: %w", id, instance, err)
 	}
+}
+
+// Fits reports whether a post can travel with a header.
+func (b *Bus) Fits(header nats.Header, data []byte) bool {
+	return len(data)+headerRoom(header) <= int(b.nc.MaxPayload())
 }
 
 func (b *Bus) outboxSubject(instance string) string { return b.subject("outbox." + instance) }

@@ -12,8 +12,23 @@ import (
 // ErrNoPost says that the posts stream does not hold what was asked for.
 var ErrNoPost = errors.New("no such post in the stream; it may be older than the stream keeps posts")
 
-// Posts hands out the posts to match.
-func (b *Bus) Posts() jetstream.Consumer { return b.posts }
+// Posts declares the consumer that hands out the posts to match, which all workers share.
+func (b *Bus) Posts(ctx context.Context) (jetstream.Consumer, error) {
+	consumer, err := b.js.CreateOrUpdateConsumer(ctx, b.opts.Posts.Stream, jetstream.ConsumerConfig{
+		Durable:        b.name(matcherName),
+		Description:    "Matches posts against the rules; all workers share it.",
+		FilterSubjects: b.opts.Posts.Subjects,
+		DeliverPolicy:  jetstream.DeliverAllPolicy, // what was matched before is known to the ledger
+		AckPolicy:      jetstream.AckExplicitPolicy,
+		AckWait:        matchWait,
+		MaxDeliver:     -1, // a post past it would stay in the stream, invisible
+		MaxAckPending:  matchPending,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("declare consumer %s of stream %s: %w", matcherName, b.opts.Posts.Stream, unreachable(err))
+	}
+	return consumer, nil
+}
 
 // PublishPost appends a post to the stream and waits until it is kept. The subject is the first of the posts' subjects,
 // with source (twitter, facebook, ...) in place of its wildcard.
@@ -83,10 +98,11 @@ func (b *Bus) Backlog(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	info, err := b.posts.Info(ctx)
+	consumer, err := b.js.Consumer(ctx, b.opts.Posts.Stream, b.name(matcherName))
 	if err != nil {
 		return 0, fmt.Errorf("look at the consumer of %s: %w", b.opts.Posts.Stream, unreachable(err))
 	}
+	info := consumer.CachedInfo()
 	waiting := info.NumPending
 	if newest > info.Delivered.Stream {
 		waiting = max(waiting, 1) // the server tells a consumer of new messages only after it has acknowledged them

@@ -17,10 +17,9 @@ const (
 	// killed worker held goes on.
 	matchWait = 30 * time.Second
 
-	// matchPending and deliverPending bound the deliveries, over all workers, that are under way or put off. Posts are put
-	// off only while an outbox is full, so that one full outbox can hold back this many posts before the others wait too.
-	matchPending   = 50_000
-	deliverPending = 2_000
+	// matchPending bounds the deliveries, over all workers, that are under way or put off. Posts are put off only while an
+	// outbox is full, so that one full outbox can hold back this many posts before the others wait too.
+	matchPending = 50_000
 
 	// owned marks the streams that postlink made and may change.
 	owned = "postlink"
@@ -72,8 +71,11 @@ func (b *Bus) declarePosts(ctx context.Context) error {
 	}
 	existing, err := b.js.Stream(ctx, cfg.Name)
 	switch {
-	case err == nil && existing.CachedInfo().Config.Metadata[owned] == "":
-		// The ingestion's own stream: only the consumer is ours.
+	case err == nil && existing.CachedInfo().Config.Metadata[owned] == "": // the ingestion's own: only the consumer is ours
+		if age := existing.CachedInfo().Config.MaxAge; age == 0 || age >= b.opts.LedgerAge {
+			return fmt.Errorf("stream %s keeps posts for longer than the ledger remembers them (%s), and they could be linked twice; "+
+				"set a max_age on the stream, below ledger.max_age", cfg.Name, b.opts.LedgerAge)
+		}
 	case err == nil || errors.Is(err, jetstream.ErrStreamNotFound):
 		if err := b.declareStream(ctx, cfg); err != nil {
 			return err
@@ -81,20 +83,8 @@ func (b *Bus) declarePosts(ctx context.Context) error {
 	default:
 		return fmt.Errorf("look for the posts stream %s: %w", cfg.Name, unreachable(err))
 	}
-	b.posts, err = b.js.CreateOrUpdateConsumer(ctx, cfg.Name, jetstream.ConsumerConfig{
-		Durable:        b.name(matcherName),
-		Description:    "Matches posts against the rules; all workers share it.",
-		FilterSubjects: b.opts.Posts.Subjects,
-		DeliverPolicy:  jetstream.DeliverAllPolicy,
-		AckPolicy:      jetstream.AckExplicitPolicy,
-		AckWait:        matchWait,
-		MaxDeliver:     -1, // a post past it would stay in the stream, invisible
-		MaxAckPending:  matchPending,
-	})
-	if err != nil {
-		return fmt.Errorf("declare consumer %s of stream %s: %w", matcherName, cfg.Name, unreachable(err))
-	}
-	return nil
+	_, err = b.Posts(ctx)
+	return err
 }
 
 func (b *Bus) declareStream(ctx context.Context, cfg jetstream.StreamConfig) error {

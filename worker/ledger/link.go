@@ -36,8 +36,9 @@ type Link struct {
 	RecordEntity string    `json:"record_entity,omitempty"`
 	RecordID     uuid.UUID `json:"record_id,omitzero"` // the target record, once one was seen
 
-	Attempts  int    `json:"attempts,omitempty"`   // deliveries that failed for a reason of this link
-	LastError string `json:"last_error,omitempty"` // of the newest failed attempt, without post text
+	Attempts  int       `json:"attempts,omitempty"`   // deliveries that failed for a reason of this link
+	FailedAt  time.Time `json:"failed_at,omitzero"`   // when the first of them did
+	LastError string    `json:"last_error,omitempty"` // of the newest failed attempt, without post text
 
 	PlannedAt time.Time `json:"planned_at"`
 	SettledAt time.Time `json:"settled_at,omitzero"` // when it was linked or found dead
