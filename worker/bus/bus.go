@@ -14,6 +14,9 @@ import (
 // ErrUnreachable says that NATS, or its JetStream, does not answer.
 var ErrUnreachable = errors.New("NATS cannot be reached")
 
+// pingEvery is how often a silent connection is probed: a server that froze is found out after three times as long.
+const pingEvery = 5 * time.Second
+
 // Day is the unit in which the limits below are given.
 const Day = 24 * time.Hour
 
@@ -84,9 +87,10 @@ func defaultTo[T comparable](v *T, d T) {
 
 // Bus is a connection to NATS on which everything is declared. It is safe for concurrent use.
 type Bus struct {
-	opts Options
-	nc   *nats.Conn
-	js   jetstream.JetStream
+	opts       Options
+	nc         *nats.Conn
+	js         jetstream.JetStream
+	attachment *attachment
 
 	ledger    jetstream.KeyValue
 	catalog   jetstream.KeyValue
@@ -100,7 +104,8 @@ func Connect(ctx context.Context, opts Options) (*Bus, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("configure the bus: %w", err)
 	}
-	nc, err := nats.Connect(opts.URL, opts.connection()...)
+	attachment := newAttachment()
+	nc, err := nats.Connect(opts.URL, opts.connection(attachment)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to NATS at %s: %w: %w", opts.URL, ErrUnreachable, err)
 	}
@@ -109,7 +114,7 @@ func Connect(ctx context.Context, opts Options) (*Bus, error) {
 		nc.Close()
 		return nil, fmt.Errorf("connect to NATS at %s: %w", opts.URL, err)
 	}
-	b := &Bus{opts: opts, nc: nc, js: js}
+	b := &Bus{opts: opts, nc: nc, js: js, attachment: attachment}
 	if err := b.declare(ctx); err != nil {
 		nc.Close()
 		return nil, err
@@ -117,19 +122,26 @@ func Connect(ctx context.Context, opts Options) (*Bus, error) {
 	return b, nil
 }
 
-func (o *Options) connection() []nats.Option {
+func (o *Options) connection(attachment *attachment) []nats.Option {
 	log := o.Log
 	opts := []nats.Option{
 		nats.Name(o.Name),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // a publish into a lost connection is an error, not a surprise after the reconnect
+		nats.PingInterval(pingEvery),
+		nats.MaxPingsOutstanding(2),
+		nats.ClosedHandler(func(*nats.Conn) { attachment.disconnected() }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			attachment.disconnected()
 			if err != nil {
 				log.Warn("lost the connection to NATS, reconnecting", zap.Error(err))
 			}
 		}),
-		nats.ReconnectHandler(func(*nats.Conn) { log.Info("connected to NATS again") }),
+		nats.ReconnectHandler(func(*nats.Conn) {
+			attachment.connected()
+			log.Info("connected to NATS again")
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			log.Debug("NATS reported an error", zap.Error(err))
 		}),

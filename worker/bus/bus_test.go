@@ -247,3 +247,27 @@ func TestPostsAreReadBackwards(t *testing.T) {
 		})
 	}
 }
+
+func TestWhoWaitsForNATSIsToldAtOnceThatItIsLost(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{})
+	b := connect(t, bus.Options{Server: server})
+	before, cancel := b.Attached(t.Context())
+	defer cancel()
+	if err := before.Err(); err != nil {
+		t.Fatalf("ended while NATS is there: %v", err)
+	}
+	server.Shutdown()
+	select {
+	case <-before.Done():
+	case <-time.After(10 * time.Second):
+		t.Fatal("the loss of NATS was not noticed")
+	}
+	after, cancel := b.Attached(t.Context())
+	defer cancel()
+	for name, ctx := range map[string]context.Context{"under way": before, "begun afterwards": after} {
+		if !errors.Is(context.Cause(ctx), bus.ErrUnreachable) {
+			t.Errorf("%s: the context ended because of %v", name, context.Cause(ctx))
+		}
+	}
+}
