@@ -21,18 +21,20 @@ help: ## list the targets
 
 .PHONY: build
 build: ## build bin/postlink, a static binary
-	CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/postlink ./cmd/postlink
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/postlink ./cmd/postlink
 
 .PHONY: run
 run: build ## build, then play the demo: posts in, records out, nothing else needed
 	bin/postlink demo
 
+# Tests that skip for want of Docker or Chromium write down why; go test alone would hide it without -v.
 .PHONY: test
 test: ## run all tests
-	go test ./...
+	@skipped=$$(mktemp); trap 'rm -f "$$skipped"' EXIT; \
+	echo "go test ./..."; POSTLINK_SKIPPED="$$skipped" go test ./... && sort -u "$$skipped"
 
 .PHONY: check
-check: format lint house catalog race ## all that a change has to pass: format, vet, lint, imports, sample catalog, race, coverage
+check: format lint tidy house catalog race ## all that a change has to pass: format, vet, lint, tidy, imports, sample catalog, race, coverage
 
 .PHONY: format
 format: $(GOLANGCI_LINT)
@@ -42,6 +44,10 @@ format: $(GOLANGCI_LINT)
 lint: $(GOLANGCI_LINT) ## go vet and golangci-lint
 	go vet ./...
 	$(GOLANGCI_LINT) run
+
+.PHONY: tidy
+tidy:
+	go mod tidy -diff
 
 .PHONY: house
 house: # the import table and its like, first because they take a second

@@ -19,21 +19,36 @@ import (
 
 const module = "postlink"
 
+// kept are the packages of what we keep in NATS, each of which alone knows the format of its own.
+var kept = []string{
+	"worker/bus", "worker/posts", "worker/ledger", "worker/outbox", "worker/deadletter", "worker/event", "worker/instance", "worker/catalog",
+}
+
 // mayImport says which packages of ours a package may import; tests may import anything. Imports point down only: a row names
 // rows above it. A folder that is not here has no place yet.
 var mayImport = map[string][]string{
-	"payload":          {},
-	"rules":            {"payload"},
-	"rules/ruletest":   {"rules", "payload"},
-	"dynamics":         {"payload"},
-	"dynamics/sandbox": {"dynamics", "payload"},
-	"worker/bus":       {},
-	"worker/catalog":   {"rules", "dynamics", "worker/bus"},
-	"worker/ledger":    {"worker/bus"},
-	"worker":           {"payload", "rules", "dynamics", "worker/bus", "worker/catalog", "worker/ledger"},
-	"worker/console":   {"payload", "rules", "dynamics", "worker/bus", "worker/catalog", "worker/ledger", "worker"},
-	"deploy":           {},
-	"cmd/postlink":     {"*"}, // with the packages under its internal
+	"payload":            {},
+	"rules/source":       {},
+	"rules":              {"payload", "rules/source"},
+	"rules/ruletest":     {"rules", "rules/source", "payload"},
+	"dynamics":           {"payload"},
+	"dynamics/sandbox":   {"dynamics", "payload"},
+	"worker/bus":         {},
+	"worker/posts":       {"worker/bus"},
+	"worker/ledger":      {"payload", "worker/bus"},
+	"worker/outbox":      {"worker/bus", "worker/ledger"},
+	"worker/deadletter":  {"worker/bus", "worker/ledger"},
+	"worker/event":       {"worker/bus", "worker/ledger"},
+	"worker/instance":    {"worker/bus", "worker/ledger"},
+	"worker/catalog":     {"payload", "rules", "rules/source", "dynamics", "worker/bus"},
+	"worker/match":       append([]string{"payload", "rules"}, kept...),
+	"worker/deliver":     append([]string{"payload", "dynamics"}, kept...),
+	"worker/desk":        append([]string{"payload", "rules", "dynamics"}, kept...),
+	"worker":             append([]string{"payload", "rules", "dynamics", "worker/match", "worker/deliver", "worker/desk"}, kept...),
+	"worker/console/api": {},
+	"worker/console":     append([]string{"payload", "rules", "rules/source", "dynamics", "worker/desk", "worker", "worker/console/api"}, kept...),
+	"deploy":             {},
+	"cmd/postlink":       {"*"}, // with the packages under its internal
 }
 
 // topLevel is every folder that stands at the top, and those that building and running leave there.

@@ -53,7 +53,7 @@ func TestSamplePostsAreOfEveryKind(t *testing.T) {
 			t.Errorf("id %s comes twice", p.ID)
 		}
 		ids[p.ID] = true
-		sources[p.Source]++
+		sources[p.Network]++
 		types[p.Type]++
 	}
 	for _, source := range []string{"twitter", "facebook", "youtubevideos", "blogs", "board"} {

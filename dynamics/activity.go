@@ -14,62 +14,42 @@ import (
 // Activity is a social activity to create.
 type Activity struct {
 	ID      uuid.UUID // payload.ActivityID of the link: repeating a create under it makes no second record
-	Network string    // the post's source, part of its author's identity
+	Network string    // of the post; part of its author's identity
 	payload.SocialActivity
 }
 
-// Created says what Create has made, or found.
-type Created struct {
-	ID      uuid.UUID
-	Existed bool // the activity was there already, from an earlier attempt
-	// Profile is the author's social profile; uuid.Nil when the post names no author.
-	Profile uuid.UUID
-	// Customer is the contact, or account, of the profile; uuid.Nil when it has none.
-	Customer uuid.UUID
-	// Ambiguous reports that the instance has more than one profile for the author; the oldest active one is used.
-	Ambiguous bool
-}
-
 // Create makes the social activity, after its author's contact and social profile where the instance has none. Every record
-// is created under a GUID of ours and never overwritten, so that Create can be repeated after any failure, and by two workers
-// at once. The regarding record stays empty: the instance's own rules set it.
+// is created under a GUID of ours and never overwritten, and one that exists already is success, so that Create can be
+// repeated after any failure, and by two workers at once. The regarding record stays empty: the instance's own rules set it.
 //
 // A known author costs one request, a new one four. An author's records that have been deleted since are made anew.
-func (c *Client) Create(ctx context.Context, a Activity) (Created, error) {
-	made := Created{ID: a.ID}
+func (c *Client) Create(ctx context.Context, a Activity) error {
 	row := newActivity(a)
 	if a.Author.ID == "" {
-		existed, err := c.create(ctx, "social activity", "socialactivities", a.ID, row)
-		made.Existed = existed
-		return made, err
+		return c.create(ctx, "social activity", "socialactivities", a.ID, row)
 	}
 	key := authorKey{network: a.Network, id: a.Author.ID, community: a.Community}
 	look := func() (author, error) { return c.author(ctx, a) }
 	for attempt := 0; ; attempt++ {
 		found, remembered, err := c.authors.find(ctx, key, look)
 		if err != nil {
-			return made, err
+			return err
 		}
 		row.bindAuthor(found)
-		existed, err := c.create(ctx, "social activity", "socialactivities", a.ID, row)
+		err = c.create(ctx, "social activity", "socialactivities", a.ID, row)
 		if refused, ok := errors.AsType[*Error](err); ok && refused.Gone() {
 			c.authors.forget(key, found)
 			if remembered && attempt == 0 {
 				continue
 			}
 		}
-		if err != nil {
-			return made, err
-		}
-		made.Existed = existed
-		made.Profile, made.Customer, made.Ambiguous = found.profile, found.customer, found.ambiguous
-		return made, nil
+		return err
 	}
 }
 
-// create makes a record under id unless it exists.
-func (c *Client) create(ctx context.Context, what, set string, id uuid.UUID, row any) (existed bool, err error) {
-	err = c.do(ctx, request{
+// create makes a record under id unless it exists, which is success as well.
+func (c *Client) create(ctx context.Context, what, set string, id uuid.UUID, row any) error {
+	err := c.do(ctx, request{
 		op:         fmt.Sprintf("create %s %s", what, id),
 		method:     http.MethodPatch,
 		path:       fmt.Sprintf("%s(%s)", set, id),
@@ -77,9 +57,9 @@ func (c *Client) create(ctx context.Context, what, set string, id uuid.UUID, row
 		createOnly: true,
 	}, nil)
 	if refused, ok := errors.AsType[*Error](err); ok && refused.exists() {
-		return true, nil
+		return nil
 	}
-	return false, err
+	return err
 }
 
 // activityRow is a social activity in Dynamics' wire form.
@@ -99,6 +79,8 @@ type activityRow struct {
 	Account        string `json:"postauthor_account@odata.bind,omitempty"`
 }
 
+// newActivity fills in every column but those of the author. Dynamics refuses texts that are too long instead of cutting them,
+// so a URL or id that does not fit is left out; the additional parameters hold the URL in full.
 func newActivity(a Activity) activityRow {
 	row := activityRow{
 		Subject:        a.Subject,
@@ -109,7 +91,6 @@ func newActivity(a Activity) activityRow {
 		PostedOn:       a.PostedOn,
 		Additional:     a.Additional.Text(),
 	}
-	// What a column cannot hold is refused, not cut, by Dynamics. The additional parameters keep the URL.
 	if payload.Units(a.PostURL) <= payload.MaxPostURL {
 		row.PostURL = a.PostURL
 	}
@@ -119,6 +100,7 @@ func newActivity(a Activity) activityRow {
 	return row
 }
 
+// bindAuthor sets the author's records, in place of those of an earlier attempt.
 func (r *activityRow) bindAuthor(a author) {
 	r.Profile, r.Contact, r.Account = bind("socialprofiles", a.profile), "", ""
 	switch {

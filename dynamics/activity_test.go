@@ -71,7 +71,7 @@ func (d *tables) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 			_ = json.Unmarshal(row, &p)
 			if strings.HasPrefix(key, "socialprofiles(") && strings.Contains(r.URL.Query().Get("$filter"), "'"+strings.ReplaceAll(p.ID, "'", "''")+"'") {
-				found = append(found, fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"statecode":0,"_customerid_value":%q,"_customerid_value@Microsoft.Dynamics.CRM.lookuplogicalname":"contact"}`,
+				found = append(found, fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"_customerid_value":%q,"_customerid_value@Microsoft.Dynamics.CRM.lookuplogicalname":"contact"}`,
 					key[15:51], p.ID, p.Contact[10:46]))
 			}
 		}
@@ -106,21 +106,16 @@ func TestANewAuthorCostsFourRequestsAndAKnownOneASingleOne(t *testing.T) {
 	i := play(t, db.ServeHTTP)
 	c := newClient(t, i.URL)
 	a := known("1234567")
-	made, err := c.Create(t.Context(), a)
-	if err != nil {
+	if err := c.Create(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
-	want := dynamics.Created{
-		ID:       a.ID,
-		Profile:  payload.ProfileID("contoso", "twitter", "1234567"),
-		Customer: payload.ContactID("contoso", "twitter", "1234567"),
-	}
-	if made != want {
-		t.Errorf("created %+v, want %+v", made, want)
+	profile, contact := payload.ProfileID("contoso", "twitter", "1234567"), payload.ContactID("contoso", "twitter", "1234567")
+	if !db.has("socialactivities", a.ID) || !db.has("socialprofiles", profile) || !db.has("contacts", contact) {
+		t.Errorf("created %v", db.rows)
 	}
 	b := a
 	b.ID = uuid.MustParse("22222222-2222-5222-8222-222222222222")
-	if _, err := c.Create(t.Context(), b); err != nil {
+	if err := c.Create(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 	calls := []string{"GET socialprofiles", "PATCH contacts", "PATCH socialprofiles", "PATCH socialactivities", "PATCH socialactivities"}
@@ -129,12 +124,15 @@ func TestANewAuthorCostsFourRequestsAndAKnownOneASingleOne(t *testing.T) {
 	}
 	// A client that remembers nothing finds the profile that the first one made.
 	b.ID = uuid.MustParse("33333333-3333-5333-8333-333333333333")
-	again, err := newClient(t, i.URL).Create(t.Context(), b)
-	if err != nil || again.Profile != want.Profile || again.Customer != want.Customer || again.Ambiguous {
-		t.Errorf("created %+v, %v", again, err)
+	if err := newClient(t, i.URL).Create(t.Context(), b); err != nil {
+		t.Fatal(err)
 	}
-	if got := len(i.requests()); got != 7 {
-		t.Errorf("%d requests, want 7", got)
+	requests := i.requests()
+	if got := len(requests); got != 7 || len(db.rows) != 5 {
+		t.Errorf("%d requests and %d records, want 7 and 5", got, len(db.rows))
+	}
+	if last := requests[len(requests)-1].Body; !strings.Contains(last, profile.String()) || !strings.Contains(last, contact.String()) {
+		t.Errorf("the third activity is not the author's: %s", last)
 	}
 }
 
@@ -160,6 +158,10 @@ func TestTheWireFormIsThatOfDynamics(t *testing.T) {
 			Subject: "s", Author: payload.Author{ID: "https://blog.example/o'brien", FullName: "  \x00Cher\x07 "},
 			Additional: payload.AdditionalParameters{TargetEntityName: "socialactivity", UserPreferredTargetEntity: "incident"},
 		}},
+		"name_that_ends_in_an_emoji": {ID: anonymous().ID, Network: "facebook", SocialActivity: payload.SocialActivity{
+			Community: 1, Author: payload.Author{ID: "78", FullName: "Ada King Lovelace ✈️"},
+			Additional: payload.AdditionalParameters{TargetEntityName: "socialactivity", UserPreferredTargetEntity: "incident"},
+		}},
 		"author_with_an_id_only": {ID: anonymous().ID, Network: "twitter", SocialActivity: payload.SocialActivity{
 			Community: 2, Author: payload.Author{ID: "77"},
 			Additional: payload.AdditionalParameters{TargetEntityName: "socialactivity", UserPreferredTargetEntity: "incident"},
@@ -173,7 +175,7 @@ func TestTheWireFormIsThatOfDynamics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			i := play(t, newTables().ServeHTTP)
-			if _, err := newClient(t, i.URL).Create(t.Context(), a); err != nil {
+			if err := newClient(t, i.URL).Create(t.Context(), a); err != nil {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
@@ -211,26 +213,23 @@ func TestTheWireFormIsThatOfDynamics(t *testing.T) {
 func TestAProfileOfTheInstanceIsUsed(t *testing.T) {
 	t.Parallel()
 	const one, two, customer = "aaaaaaaa-0000-4000-8000-000000000001", "aaaaaaaa-0000-4000-8000-000000000002", "cccccccc-0000-4000-8000-000000000003"
-	row := func(id, author string, state int, customerType string) string {
+	row := func(id, author, customerType string) string {
 		if customerType == "" {
-			return fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"statecode":%d,"_customerid_value":null}`, id, author, state)
+			return fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"_customerid_value":null}`, id, author)
 		}
-		return fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"statecode":%d,"_customerid_value":%q,"_customerid_value@Microsoft.Dynamics.CRM.lookuplogicalname":%q}`, id, author, state, customer, customerType)
+		return fmt.Sprintf(`{"socialprofileid":%q,"uniqueprofileid":%q,"_customerid_value":%q,"_customerid_value@Microsoft.Dynamics.CRM.lookuplogicalname":%q}`, id, author, customer, customerType)
 	}
 	tests := map[string]struct {
-		rows      []string
-		profile   string
-		bind      string // of the author; empty for none
-		ambiguous bool
-		created   bool
+		rows    []string
+		profile string // one of ours when empty
+		bind    string // of the author; empty for none
 	}{
-		"with its contact":                          {rows: []string{row(one, "77", 0, "contact")}, profile: one, bind: "postauthor_contact@odata.bind"},
-		"with its account":                          {rows: []string{row(one, "77", 0, "account")}, profile: one, bind: "postauthor_account@odata.bind"},
-		"without a customer":                        {rows: []string{row(one, "77", 0, "")}, profile: one},
-		"the first of two":                          {rows: []string{row(one, "77", 0, "contact"), row(two, "77", 0, "contact")}, profile: one, bind: "postauthor_contact@odata.bind", ambiguous: true},
-		"the active one of two":                     {rows: []string{row(one, "77", 1, ""), row(two, "77", 0, "contact")}, profile: two, bind: "postauthor_contact@odata.bind", ambiguous: true},
-		"an inactive one when there is no other":    {rows: []string{row(one, "77", 1, "contact")}, profile: one, bind: "postauthor_contact@odata.bind"},
-		"but none that differs in upper-case only ": {rows: []string{row(one, "77X", 0, "contact")}, created: true},
+		"with its contact":                           {rows: []string{row(one, "77x", "contact")}, profile: one, bind: "postauthor_contact@odata.bind"},
+		"with its account":                           {rows: []string{row(one, "77x", "account")}, profile: one, bind: "postauthor_account@odata.bind"},
+		"without a customer":                         {rows: []string{row(one, "77x", "")}, profile: one},
+		"the first of two":                           {rows: []string{row(one, "77x", ""), row(two, "77x", "contact")}, profile: one},
+		"but none that differs in upper case only":   {rows: []string{row(one, "77X", "contact")}, bind: "postauthor_contact@odata.bind"},
+		"the second when the first differs that way": {rows: []string{row(one, "77X", "contact"), row(two, "77x", "contact")}, profile: two, bind: "postauthor_contact@odata.bind"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -242,22 +241,23 @@ func TestAProfileOfTheInstanceIsUsed(t *testing.T) {
 				}
 				w.WriteHeader(204)
 			})
-			made, err := newClient(t, i.URL).Create(t.Context(), known("77"))
-			if err != nil {
+			if err := newClient(t, i.URL).Create(t.Context(), known("77x")); err != nil {
 				t.Fatal(err)
 			}
-			if tt.created {
-				if n := len(i.requests()); n != 4 || made.Profile != payload.ProfileID("contoso", "twitter", "77") {
-					t.Errorf("%d requests, profile %s", n, made.Profile)
-				}
-				return
+			requests, profile := 2, tt.profile
+			if profile == "" {
+				requests, profile = 4, payload.ProfileID("contoso", "twitter", "77x").String()
 			}
-			if made.Profile.String() != tt.profile || made.Ambiguous != tt.ambiguous || (made.Customer != uuid.Nil) != (tt.bind != "") {
-				t.Errorf("created %+v", made)
+			r := i.requests()
+			if len(r) != requests {
+				t.Fatalf("%d requests, want %d", len(r), requests)
 			}
 			var body map[string]any
-			if err := json.Unmarshal([]byte(i.requests()[1].Body), &body); err != nil {
+			if err := json.Unmarshal([]byte(r[len(r)-1].Body), &body); err != nil {
 				t.Fatal(err)
+			}
+			if got := body["postfromprofileid@odata.bind"]; got != "/socialprofiles("+profile+")" {
+				t.Errorf("profile %v, want %s", got, profile)
 			}
 			for _, name := range []string{"postauthor_contact@odata.bind", "postauthor_account@odata.bind"} {
 				_, bound := body[name]
@@ -281,7 +281,7 @@ func TestALookUpThatMakesNoSenseCreatesNothing(t *testing.T) {
 			db := newTables()
 			db.profiles = body
 			i := play(t, db.ServeHTTP)
-			_, err := newClient(t, i.URL).Create(t.Context(), known("77"))
+			err := newClient(t, i.URL).Create(t.Context(), known("77"))
 			if !errors.Is(err, dynamics.ErrNotDynamics) || len(i.requests()) != 1 {
 				t.Errorf("error %v after %d requests", err, len(i.requests()))
 			}
@@ -304,15 +304,11 @@ func TestACreateThatWasCommittedBeforeTheConnectionBrokeIsFoundAgain(t *testing.
 				db.ServeHTTP(w, r)
 			})
 			c, a := newClient(t, i.URL), known("77")
-			if _, err := c.Create(t.Context(), a); err == nil {
+			if err := c.Create(t.Context(), a); err == nil {
 				t.Fatal("no error although the connection broke")
 			}
-			made, err := c.Create(t.Context(), a)
-			if err != nil {
+			if err := c.Create(t.Context(), a); err != nil {
 				t.Fatal(err)
-			}
-			if made.Existed != (set == "socialactivities") {
-				t.Errorf("existed: %v", made.Existed)
 			}
 			if len(db.rows) != 3 {
 				t.Errorf("%d records, want 3", len(db.rows))
@@ -335,15 +331,15 @@ func TestRecordsOfAnAuthorThatWereDeletedAreMadeAnew(t *testing.T) {
 	db := newTables()
 	i := play(t, db.ServeHTTP)
 	c := newClient(t, i.URL)
-	if _, err := c.Create(t.Context(), a); err != nil {
+	if err := c.Create(t.Context(), a); err != nil {
 		t.Fatal(err)
 	}
 	db.remove("socialprofiles", profile)
 	db.remove("contacts", contact)
 	a.ID = uuid.MustParse("22222222-2222-5222-8222-222222222222")
-	made, err := c.Create(t.Context(), a)
-	if err != nil || made.Existed || !db.has("socialprofiles", profile) || !db.has("contacts", contact) || !db.has("socialactivities", a.ID) {
-		t.Fatalf("created %+v, %v", made, err)
+	err := c.Create(t.Context(), a)
+	if err != nil || !db.has("socialprofiles", profile) || !db.has("contacts", contact) || !db.has("socialactivities", a.ID) {
+		t.Fatalf("error %v, records %v", err, db.rows)
 	}
 	if n := len(i.requests()); n != 4+1+4 {
 		t.Errorf("%d requests, want 9", n)
@@ -356,7 +352,7 @@ func TestABindThatStaysDeadIsAnErrorAndForgotten(t *testing.T) {
 	i := play(t, func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.Method == http.MethodGet:
-			answerJSON(w, 200, `{"value":[{"socialprofileid":"aaaaaaaa-0000-4000-8000-000000000001","uniqueprofileid":"77","statecode":0}]}`)
+			answerJSON(w, 200, `{"value":[{"socialprofileid":"aaaaaaaa-0000-4000-8000-000000000001","uniqueprofileid":"77"}]}`)
 		case dead:
 			answerJSON(w, 404, `{"error":{"code":"0x80040217","message":"gone"}}`)
 		default:
@@ -364,13 +360,13 @@ func TestABindThatStaysDeadIsAnErrorAndForgotten(t *testing.T) {
 		}
 	})
 	c := newClient(t, i.URL)
-	_, err := c.Create(t.Context(), known("77"))
+	err := c.Create(t.Context(), known("77"))
 	var got *dynamics.Error
 	if !errors.As(err, &got) || !got.Gone() || len(i.requests()) != 2 {
 		t.Fatalf("error %v after %d requests", err, len(i.requests()))
 	}
 	dead = false
-	if _, err := c.Create(t.Context(), known("77")); err != nil || len(i.requests()) != 4 {
+	if err := c.Create(t.Context(), known("77")); err != nil || len(i.requests()) != 4 {
 		t.Errorf("error %v after %d requests, want none after 4", err, len(i.requests()))
 	}
 }

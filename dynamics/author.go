@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"unicode/utf16"
 
 	"github.com/google/uuid"
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -18,15 +17,7 @@ import (
 // communityOther stands for every network but those with a community of their own.
 const communityOther = 0
 
-// Limits of the columns of a social profile and a contact, in UTF-16 units.
-const (
-	maxProfileName     = 100
-	maxUniqueProfileID = 100
-	maxProfileFullName = 160
-	maxContactName     = 50 // of first and last name, each
-)
-
-// authorKey is what tells authors of one instance apart.
+// authorKey identifies an author within one instance.
 type authorKey struct {
 	network   string
 	id        string
@@ -35,19 +26,18 @@ type authorKey struct {
 
 // author is the pair of records that an author has in the instance.
 type author struct {
-	profile   uuid.UUID
-	customer  uuid.UUID // contact or account of the profile; uuid.Nil when the profile has none
-	account   bool      // customer is an account
-	ambiguous bool      // more than one profile fits
+	profile  uuid.UUID
+	customer uuid.UUID // contact or account of the profile; uuid.Nil when the profile has none
+	account  bool      // customer is an account
 }
 
-// authors remembers the records of authors. Of several callers that look for one unknown author, one does and the others
-// wait for what it finds.
+// authors remembers the records of authors. Of several callers that look for one unknown author, one searches and the others
+// wait for its result. x/sync/singleflight cannot do this: a search runs under its caller's context, and when that ends, the
+// callers that wait must go on with a search of their own instead of failing with it.
 type authors struct {
-	mu    sync.Mutex // guards searches, and holds the look into known and into searches together
-	known *lru.Cache[authorKey, author]
-	// searches that are running, by author
-	searches map[authorKey]*search
+	mu       sync.Mutex // guards searches, and makes the look into known and into searches one step
+	known    *lru.Cache[authorKey, author]
+	searches map[authorKey]*search // that are running
 }
 
 // search is one look-up of an author. Its result may be read once done is closed.
@@ -55,7 +45,7 @@ type search struct {
 	done     chan struct{}
 	found    author
 	err      error
-	canceled bool // the searcher's own context ended, which says nothing of the author
+	canceled bool // the searching caller's context ended: the result says nothing about the author
 }
 
 func newAuthors(size int) (*authors, error) {
@@ -66,7 +56,7 @@ func newAuthors(size int) (*authors, error) {
 	return &authors{known: known, searches: make(map[authorKey]*search)}, nil
 }
 
-// find returns the records of an author, from memory if it can, and whether they are from memory.
+// find returns the records of an author, and whether they come from memory.
 func (a *authors) find(ctx context.Context, key authorKey, look func() (author, error)) (found author, remembered bool, err error) {
 	for {
 		a.mu.Lock()
@@ -95,7 +85,7 @@ func (a *authors) find(ctx context.Context, key authorKey, look func() (author, 
 }
 
 func (a *authors) run(ctx context.Context, key authorKey, s *search, look func() (author, error)) {
-	s.canceled = true // should look panic
+	s.canceled = true // in case look panics
 	defer func() {
 		a.mu.Lock()
 		delete(a.searches, key)
@@ -118,12 +108,13 @@ func (a *authors) forget(key authorKey, gone author) {
 	}
 }
 
-// author finds the records of the activity's author, or makes them.
+// author finds the records of the activity's author, or makes them. Both records have GUIDs of ours, so that two workers that
+// meet a new author at the same time make one pair.
 func (c *Client) author(ctx context.Context, a Activity) (author, error) {
 	id := a.Author.ID
-	// An id that the column cannot hold is found under our own GUID alone, which is made of the whole id. So is one of the
-	// other networks, which share a community: two people may have the same id there.
-	storable := id == column(id, maxUniqueProfileID)
+	// Two kinds of author cannot be looked up by id and are found by our own GUID alone: those whose id does not fit the column,
+	// and those of the networks that share the community "other", where two people may have the same id.
+	storable := id == column(id, payload.MaxUniqueProfileID)
 	if storable && a.Community != communityOther {
 		found, ok, err := c.profile(ctx, a.Community, id)
 		if ok || err != nil {
@@ -135,37 +126,34 @@ func (c *Client) author(ctx context.Context, a Activity) (author, error) {
 		profile:  payload.ProfileID(instance, a.Network, id),
 		customer: payload.ContactID(instance, a.Network, id),
 	}
-	if _, err := c.create(ctx, "contact", "contacts", made.customer, newContact(a.Author)); err != nil {
+	if err := c.create(ctx, "contact", "contacts", made.customer, newContact(a.Author)); err != nil {
 		return author{}, err
 	}
 	profile := newProfile(a, made.customer)
 	if storable {
 		profile.UniqueProfileID = id
 	}
-	_, err := c.create(ctx, "social profile", "socialprofiles", made.profile, profile)
-	return made, err
+	return made, c.create(ctx, "social profile", "socialprofiles", made.profile, profile)
 }
 
-// profile looks for a social profile that has the network's id of an author: an active one before an inactive, an older one
-// before a younger.
+// profile looks for a social profile that has the network's id of an author. Of several it takes the first: active before
+// inactive, older before younger.
 func (c *Client) profile(ctx context.Context, community int, id string) (found author, ok bool, err error) {
 	filter := fmt.Sprintf("community eq %d and uniqueprofileid eq '%s'", community, strings.ReplaceAll(id, "'", "''"))
 	type profile struct {
 		ID           uuid.UUID  `json:"socialprofileid"`
 		Author       string     `json:"uniqueprofileid"`
-		State        int        `json:"statecode"`
 		Customer     *uuid.UUID `json:"_customerid_value"`
 		CustomerType string     `json:"_customerid_value@Microsoft.Dynamics.CRM.lookuplogicalname"`
 	}
 	var answer struct {
 		Value []profile `json:"value"`
 	}
-	var best profile
 	op := "find social profile"
 	err = c.do(ctx, request{
 		op:     op,
 		method: http.MethodGet,
-		path: "socialprofiles?$select=socialprofileid,uniqueprofileid,statecode,_customerid_value&$filter=" + escape(filter) +
+		path: "socialprofiles?$select=socialprofileid,uniqueprofileid,_customerid_value&$filter=" + escape(filter) +
 			"&$orderby=statecode%20asc,createdon%20asc&$top=2",
 		prefer: `odata.include-annotations="` + annotationTable + `"`,
 	}, &answer)
@@ -180,23 +168,18 @@ func (c *Client) profile(ctx context.Context, community int, id string) (found a
 		case row.ID == uuid.Nil:
 			return author{}, false, c.odd(op)
 		case row.Author != id: // the database compares without regard to case, networks do not
-		case !ok:
-			best, ok = row, true
-		default:
-			found.ambiguous = true
-			if row.State < best.State {
-				best = row
-			}
+			continue
 		}
+		found.profile = row.ID
+		if row.Customer != nil && (row.CustomerType == "contact" || row.CustomerType == "account") {
+			found.customer, found.account = *row.Customer, row.CustomerType == "account"
+		}
+		return found, true, nil
 	}
-	found.profile = best.ID
-	if best.Customer != nil && (best.CustomerType == "contact" || best.CustomerType == "account") {
-		found.customer, found.account = *best.Customer, best.CustomerType == "account"
-	}
-	return found, ok, nil
+	return author{}, false, nil
 }
 
-// escape encodes a value of a query; Dynamics reads %20, not the plus of forms.
+// escape encodes a value of a query, with %20 for spaces: Dynamics does not read the plus sign of forms.
 func escape(value string) string {
 	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
@@ -213,8 +196,8 @@ type profileRow struct {
 
 func newProfile(a Activity, contact uuid.UUID) profileRow {
 	p := profileRow{
-		Name:      column(firstOf(a.Author.Handle, a.Author.Name, a.Author.ID), maxProfileName),
-		FullName:  column(firstOf(a.Author.FullName, a.Author.Name), maxProfileFullName),
+		Name:      column(firstOf(a.Author.Handle, a.Author.Name, a.Author.ID), payload.MaxProfileName),
+		FullName:  column(firstOf(a.Author.FullName, a.Author.Name), payload.MaxFullName),
 		Community: a.Community,
 		Contact:   bind("contacts", contact),
 	}
@@ -224,51 +207,26 @@ func newProfile(a Activity, contact uuid.UUID) profileRow {
 	return p
 }
 
-// contactRow is a contact as we create it.
+// contactRow is a contact as we create it. The last name is always set: forms require it.
 type contactRow struct {
 	FirstName string `json:"firstname,omitempty"`
 	LastName  string `json:"lastname"`
 }
 
-// newContact splits the author's name: the last word is the last name, what is before it the first name.
 func newContact(a payload.Author) contactRow {
-	words := strings.Fields(firstOf(a.FullName, a.Name, a.Handle, a.ID))
-	last := len(words) - 1
-	if last < 0 {
-		return contactRow{LastName: column(a.ID, maxContactName)}
-	}
-	return contactRow{
-		FirstName: column(strings.Join(words[:last], " "), maxContactName),
-		LastName:  column(words[last], maxContactName),
-	}
+	first, last := a.Names()
+	return contactRow{FirstName: column(first, payload.MaxContactName), LastName: column(last, payload.MaxContactName)}
 }
 
-// firstOf returns the first text in which there is something to read.
+// firstOf returns the first text that has a visible character.
 func firstOf(texts ...string) string {
 	for _, t := range texts {
-		if t = strings.TrimSpace(strings.Map(printable, t)); t != "" {
+		if t = strings.TrimSpace(payload.Clean(t)); t != "" {
 			return t
 		}
 	}
 	return ""
 }
 
-// column drops the characters that Dynamics refuses (0x80040278) and cuts to limit UTF-16 units, not within a character.
-func column(text string, limit int) string {
-	text = strings.Map(printable, text)
-	units := 0
-	for i, r := range text {
-		if units += utf16.RuneLen(r); units > limit {
-			return text[:i]
-		}
-	}
-	return text
-}
-
-// printable drops the characters that XML 1.0 cannot hold.
-func printable(r rune) rune {
-	if r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
-		return -1
-	}
-	return r
-}
+// column makes a text fit a column.
+func column(text string, limit int) string { return payload.Cut(payload.Clean(text), limit) }

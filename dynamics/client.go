@@ -23,16 +23,21 @@ import (
 type Options struct {
 	Instance Instance
 	Tokens   TokenSource
-	// Transport sends the requests; a default one of the client's own when nil. Its redirects are not followed, and it is
-	// given no cookies, which would bind all requests to one web server and its limits.
-	Transport  http.RoundTripper
-	APIVersion string           // v9.2 when empty
-	Authors    int              // authors whose records are remembered; 10,000 when 0
-	Timeout    time.Duration    // of one request, from connecting to the last byte of the answer; 30 s when 0
-	MaxBody    int64            // bytes of one answer, unpacked; 4 MiB when 0. Lists of tables may have eight times as much
-	UserAgent  string           // postlink when empty
-	Now        func() time.Time // time.Now when nil
+	// Transport sends the requests; nil is a transport of the client's own. Redirects are not followed, and cookies are not
+	// sent, because they would bind all requests to one web server and its limits.
+	Transport http.RoundTripper
+	Timeout   time.Duration    // of one request, from connecting to the last byte of the answer; 30 s when 0
+	Now       func() time.Time // time.Now when nil
 }
+
+const (
+	apiPath    = "/api/data/v9.2/"
+	userAgent  = "postlink"
+	maxAuthors = 10_000  // authors whose records are remembered
+	maxBody    = 4 << 20 // bytes of one answer, unpacked
+	// maxLargeBody is the limit of answers that hold every table, every column, or a record with all its columns.
+	maxLargeBody = 8 * maxBody
+)
 
 func (o *Options) validate() error {
 	u, err := url.Parse(o.Instance.URL)
@@ -47,14 +52,10 @@ func (o *Options) validate() error {
 		return fmt.Errorf("instance %s: url %q has more than a host and a path: leave user, query and fragment out", o.Instance.Name, u.Redacted())
 	case o.Tokens == nil:
 		return fmt.Errorf("instance %s: there is no source of tokens", o.Instance.Name)
-	case o.Authors < 0 || o.Timeout < 0 || o.MaxBody < 0:
-		return fmt.Errorf("instance %s: authors, timeout and largest body cannot be negative", o.Instance.Name)
+	case o.Timeout < 0:
+		return fmt.Errorf("instance %s: the timeout cannot be negative", o.Instance.Name)
 	}
-	o.APIVersion = cmp.Or(o.APIVersion, "v9.2")
-	o.Authors = cmp.Or(o.Authors, 10_000)
 	o.Timeout = cmp.Or(o.Timeout, 30*time.Second)
-	o.MaxBody = cmp.Or(o.MaxBody, 4<<20)
-	o.UserAgent = cmp.Or(o.UserAgent, "postlink")
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -64,11 +65,11 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Client speaks to one instance. It is safe for concurrent use: what it remembers (authors, descriptions of record types) is
-// behind locks that are not held during requests, and of several requests that need a new token one fetches it.
+// Client speaks to one instance. It is safe for concurrent use: the authors and record types that it remembers are behind
+// locks, which are not held during requests. When several requests need a new token, one of them fetches it.
 //
-// It sends each request once, and once more with a fresh token when the first is refused. Every other repetition, and how
-// many requests run at a time, is the caller's.
+// It sends each request once, and once more with a fresh token when the first token is refused. Every other repetition, and
+// the number of requests at a time, are up to the caller.
 type Client struct {
 	opts    Options
 	http    *http.Client
@@ -84,7 +85,7 @@ func New(opts Options) (*Client, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("client of Dynamics 365: %w", err)
 	}
-	authors, err := newAuthors(opts.Authors)
+	authors, err := newAuthors(maxAuthors)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +96,7 @@ func New(opts Options) (*Client, error) {
 	c := &Client{
 		opts:    opts,
 		http:    httpClient(opts.Transport),
-		api:     strings.TrimRight(opts.Instance.URL, "/") + "/api/data/" + opts.APIVersion + "/",
+		api:     strings.TrimRight(opts.Instance.URL, "/") + apiPath,
 		authors: authors,
 		schemas: schemas,
 		renewal: make(chan struct{}, 1),
@@ -104,15 +105,15 @@ func New(opts Options) (*Client, error) {
 	return c, nil
 }
 
-// CloseIdleConnections closes the connections that no request uses, as before the client is given up.
+// CloseIdleConnections closes the connections that no request uses. Call it when the client is no longer needed.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// RecordURL is where people open a record of the instance in their browser.
+// RecordURL is the address at which people open a record of the instance in their browser.
 func (c *Client) RecordURL(entity string, id uuid.UUID) string {
 	return c.opts.Instance.RecordURL(entity, id)
 }
 
-// newTransport is Go's default one with shorter patience, room for many requests to one host, and small headers.
+// newTransport is Go's default transport with shorter timeouts, more connections to one host and a limit on headers.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -140,10 +141,10 @@ type request struct {
 	method     string
 	path       string // under the root of the API, with the query, encoded
 	body       any    // sent as JSON; nothing when nil
-	createOnly bool   // refuse to touch a record that exists
+	createOnly bool   // an existing record is not changed
 	prefer     string
 	current    bool  // metadata must not come from the instance's cache
-	limit      int64 // bytes of the answer; Options.MaxBody when 0
+	limit      int64 // bytes of the answer; maxBody when 0
 }
 
 // do sends the request and decodes the answer into out, unless that is nil. Answers other than success are an *Error, missing
@@ -170,8 +171,8 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	return c.send(ctx, r, body, token, out)
 }
 
-// token returns a token other than the refused one, if there is another. Of all requests that were refused the same token
-// one asks for a fresh one.
+// token returns a token other than the refused one, if there is another. When the same token was refused to several requests,
+// only one of them asks for a fresh one.
 func (c *Client) token(ctx context.Context, refused string) (string, error) {
 	attempt, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -193,7 +194,7 @@ func (c *Client) token(ctx context.Context, refused string) (string, error) {
 	return token, nil
 }
 
-// tokenError tells the end of the caller's ctx from a failure of the token source.
+// tokenError returns ctx's own error when ctx has ended, else err as a *TokenError.
 func (c *Client) tokenError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -213,14 +214,14 @@ func (c *Client) send(ctx context.Context, r request, body []byte, token string,
 		return fmt.Errorf("%s: %w", r.op, err)
 	}
 	id := uuid.NewString()
-	c.header(req.Header, r, token, id)
+	header(req.Header, r, token, id)
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return c.broken(ctx, attempt, r, err)
 	}
 	// Reading to the end lets the connection be used again; a body over the limit costs the connection.
 	defer resp.Body.Close()
-	limit := cmp.Or(r.limit, c.opts.MaxBody)
+	limit := cmp.Or(r.limit, maxBody)
 	if resp.StatusCode >= 300 {
 		limit = maxErrorBody
 	}
@@ -230,12 +231,11 @@ func (c *Client) send(ctx context.Context, r request, body []byte, token string,
 		return c.broken(ctx, attempt, r, err)
 	}
 	failed := &Error{
-		Op:             r.op,
-		Instance:       c.opts.Instance.Name,
-		Status:         resp.StatusCode,
-		RetryAfter:     retryAfter(resp.Header, c.opts.Now()),
-		RetryAfterSent: resp.Header.Get("Retry-After") != "",
-		RequestID:      cmp.Or(resp.Header.Get("x-ms-service-request-id"), resp.Header.Get("REQ_ID"), resp.Header.Get("x-ms-request-id"), id),
+		Op:         r.op,
+		Instance:   c.opts.Instance.Name,
+		Status:     resp.StatusCode,
+		RetryAfter: retryAfter(resp.Header, c.opts.Now()),
+		RequestID:  cmp.Or(resp.Header.Get("x-ms-service-request-id"), resp.Header.Get("REQ_ID"), resp.Header.Get("x-ms-request-id"), id),
 	}
 	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch status := resp.StatusCode; {
@@ -255,7 +255,7 @@ func (c *Client) send(ctx context.Context, r request, body []byte, token string,
 	return failed
 }
 
-func (c *Client) header(h http.Header, r request, token, id string) {
+func header(h http.Header, r request, token, id string) {
 	h.Set("Authorization", "Bearer "+token)
 	h.Set("Accept", "application/json")
 	h.Set("OData-MaxVersion", "4.0")
@@ -273,11 +273,11 @@ func (c *Client) header(h http.Header, r request, token, id string) {
 	if r.current {
 		h.Set("Consistency", "Strong")
 	}
-	h.Set("User-Agent", c.opts.UserAgent)
+	h.Set("User-Agent", userAgent)
 	h.Set("x-ms-client-request-id", id)
 }
 
-// broken describes an exchange that brought no whole answer. URLs stay out of it: they hold ids of authors.
+// broken is the error of a request that got no complete answer. It leaves URLs out, because they hold ids of authors.
 func (c *Client) broken(ctx, attempt context.Context, r request, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -288,7 +288,7 @@ func (c *Client) broken(ctx, attempt context.Context, r request, err error) erro
 	return fmt.Errorf("%s in %s: %w", r.op, c.opts.Instance.Name, cause(err))
 }
 
-// cause is what lies beneath the URL that net/http puts around errors.
+// cause unwraps the error in which net/http repeats the URL.
 func cause(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
@@ -313,8 +313,8 @@ func read(contentType string, body []byte, tooLarge bool, out any) error {
 	return nil
 }
 
-// refusal reads the body of an error. A page may be a gateway's word, but not where the status speaks of a record, since
-// Dynamics always says which. That a record exists is believed of Dynamics alone, or no record might be made at all.
+// refusal reads the body of an error. Gateways answer errors with pages of their own. A 404, 405 or 412 decides what becomes
+// of a link, so it counts only when Dynamics' own error document, or for 412 an empty body, comes with it.
 func (e *Error) refusal(contentType string, body []byte) {
 	if e.describe(body); e.described {
 		return

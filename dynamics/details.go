@@ -1,7 +1,7 @@
 package dynamics
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// What ends a link. Both are found in the error of Details; ErrDissociated is an ErrGone as well.
+// What ends a link. Details wraps them; ErrDissociated is an ErrGone as well.
 var (
 	// ErrGone: the social activity, or the record that it was turned into, does not exist any more.
 	ErrGone = errors.New("the record is gone")
@@ -50,7 +50,7 @@ type Query struct {
 
 // Details are the current values of a link's record: the target record once there is one, else the social activity.
 type Details struct {
-	Record           // whose fields these are
+	Record           // to which the fields belong
 	Label     string // of the record type, for people
 	Converted bool   // a target record exists
 	Target    Record // it; zero while there is none
@@ -63,13 +63,13 @@ type FieldValue struct {
 	Name    string
 	Label   string // in the language of our user
 	Value   string // as Dynamics shows it to our user; empty when the field is
-	Raw     any    // as the Web API sends it: string, json.Number, bool or nil
 	Record  Record // that a lookup points to; zero for other fields
-	Missing bool   // the record type has no such field any more, or our user may not read it
+	Missing bool   // the Web API has no such field (any more)
 }
 
 // Details reads the record of a link. The error is ErrGone when the activity, or its target record, has been deleted, and
-// ErrDissociated when the activity has lost the target record that it is known to have had.
+// ErrDissociated when the activity has lost the target record that it is known to have had. A field that the Web API lacks
+// never makes an error: it is returned as Missing beside the others.
 func (c *Client) Details(ctx context.Context, q Query) (Details, error) {
 	if q.Fields == nil {
 		q.Fields = func(string) []string { return nil }
@@ -115,7 +115,8 @@ type row struct {
 	values map[string]json.RawMessage
 }
 
-// record reads a record with the named fields, those that exist.
+// record reads a record with the named fields. When the instance refuses a column that we remember, the record type is read
+// anew; when it then still refuses one that its own metadata describes, the record is read with all its columns.
 func (c *Client) record(ctx context.Context, r Record, names []string) (row, error) {
 	for {
 		s, remembered, err := c.schema(ctx, r.Entity)
@@ -123,34 +124,52 @@ func (c *Client) record(ctx context.Context, r Record, names []string) (row, err
 			return row{}, err
 		}
 		got := row{record: r, schema: s, names: names}
-		properties := []string{s.recordType.PrimaryID}
-		if r.Entity == activityEntity {
-			properties = append(properties, regardingProperty)
-		}
-		for _, f := range s.pick(names) {
-			if p := f.property(); !slices.Contains(properties, p) {
-				properties = append(properties, p)
-			}
-		}
-		op := fmt.Sprintf("read %s %s", r.Entity, r.ID)
-		err = c.do(ctx, request{
-			op:     op,
-			method: http.MethodGet,
-			path:   fmt.Sprintf("%s(%s)?$select=%s", escape(s.recordType.Set), r.ID, strings.Join(properties, ",")),
-			prefer: fmt.Sprintf(`odata.include-annotations="%s,%s"`, annotationFormatted, annotationTable),
-		}, &got.values)
+		err = c.fill(ctx, &got, "?$select="+strings.Join(got.properties(), ","), maxBody)
 		refused, ok := errors.AsType[*Error](err)
 		switch {
 		case ok && refused.Code == CodeUnknownResource && remembered:
-			c.schemas.Remove(r.Entity) // a field or the set has gone since we looked
+			c.schemas.Remove(r.Entity)
 			continue
+		case ok && refused.Status == http.StatusBadRequest && refused.described:
+			if err = c.fill(ctx, &got, "", maxLargeBody); err == nil {
+				got.schema = s.without(got.values)
+				c.schemas.Add(r.Entity, got.schema)
+			}
 		case ok && refused.missing():
 			return row{}, fmt.Errorf("%w: %w", ErrGone, err)
-		case err == nil && !strings.EqualFold(got.text(s.recordType.PrimaryID), r.ID.String()):
-			return row{}, c.odd(op)
 		}
 		return got, err
 	}
+}
+
+// properties are the columns to ask for: the key, what Details itself needs, and the fields.
+func (r row) properties() []string {
+	list := []string{r.schema.recordType.PrimaryID}
+	if r.record.Entity == activityEntity {
+		list = append(list, regardingProperty)
+	}
+	for _, f := range r.schema.pick(r.names) {
+		if p := f.property(); !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// fill reads the row's values. An answer that does not name the record is an error.
+func (c *Client) fill(ctx context.Context, r *row, query string, limit int64) error {
+	op := fmt.Sprintf("read %s %s", r.record.Entity, r.record.ID)
+	err := c.do(ctx, request{
+		op:     op,
+		method: http.MethodGet,
+		path:   fmt.Sprintf("%s(%s)%s", escape(r.schema.recordType.Set), r.record.ID, query),
+		prefer: fmt.Sprintf(`odata.include-annotations="%s,%s"`, annotationFormatted, annotationTable),
+		limit:  limit,
+	}, &r.values)
+	if err == nil && !strings.EqualFold(r.text(r.schema.recordType.PrimaryID), r.record.ID.String()) {
+		return c.odd(op)
+	}
+	return err
 }
 
 // missing reports whether the record asked for does not exist. The documentation shows an empty code where live
@@ -159,7 +178,7 @@ func (e *Error) missing() bool {
 	return e.Status == http.StatusNotFound && e.described && (e.Gone() || e.Code == "")
 }
 
-// details is what the row shows.
+// details returns the row's fields in the order asked for.
 func (r row) details() Details {
 	d := Details{Record: r.record, Label: r.schema.recordType.Label}
 	names := r.names
@@ -179,18 +198,14 @@ func (r row) details() Details {
 	return d
 }
 
+// value returns a field with its formatted value. Values without one, such as texts, are returned as they are.
 func (r row) value(f Field) FieldValue {
 	property := f.property()
-	v := FieldValue{Name: f.Name, Label: f.Label, Value: r.text(property + "@" + annotationFormatted)}
-	if raw, ok := r.values[property]; ok {
-		decoder := json.NewDecoder(bytes.NewReader(raw))
-		decoder.UseNumber()                // numbers keep their digits
-		if decoder.Decode(&v.Raw) != nil { // cannot be: the answer as a whole was JSON
-			v.Raw = nil
-		}
-	}
-	if v.Value == "" && v.Raw != nil {
-		v.Value = fmt.Sprint(v.Raw)
+	raw, ok := r.values[property]
+	v := FieldValue{Name: f.Name, Label: f.Label, Missing: !ok}
+	v.Value = cmp.Or(r.text(property+"@"+annotationFormatted), r.text(property))
+	if v.Value == "" && len(raw) > 0 && raw[0] != '"' && string(raw) != "null" {
+		v.Value = string(raw) // a number keeps its digits
 	}
 	if property != f.Name {
 		v.Record = r.lookup(property)

@@ -1,13 +1,26 @@
-// Package dynamics speaks the Dataverse Web API of a Dynamics 365 organization: it creates social activities with their
-// authors, reads record details and metadata, and says in Error what the other side answered.
+// Package dynamics speaks the Dataverse Web API of a Dynamics 365 organization. It creates social activities with their
+// authors, reads the details of their records, and reads metadata.
 //
-// Every create is create-only under a GUID of our own, so that repeating a request can never make a second record. What exists
-// already is success.
+// # Creating
 //
-// Three kinds of failure can be told apart with errors.As and errors.Is: *Error is an answer (of Dynamics, or of something
-// else at its address: ErrLogin, ErrNotDynamics), *TokenError means that there was no token to ask with, and everything else is
-// the network's own error or the end of the context. What ends a link is ErrGone.
+// Every create is create-only, under a GUID of our own, so that repeating a request never makes a second record. A record
+// that exists already is success. [Client.Create] says which requests it sends.
 //
-// The package does not know rules, links or streams, and does not decide what an error means for a link: package worker does.
-// It repeats nothing but a request whose token was refused, and one whose author's records have gone.
+// # Reading
+//
+// [Client.Details] reads the record of a link: the target record once the organization has made one, else the social activity.
+// Fields are columns that metadata calls valid for the Web API (IsValidODataAttribute). One that the Web API lacks all the same
+// is returned as missing and hides no other.
+//
+// # Errors
+//
+// errors.As and errors.Is tell these failures apart:
+//
+//   - *[Error] is an answer. It wraps [ErrLogin], [ErrNotDynamics] or [ErrTooLarge] when the answer is not the Web API's own.
+//   - *[TokenError] means that there was no token to send a request with.
+//   - [ErrGone] ends a link: its record, or its activity, does not exist any more.
+//   - All others are the network's own error or the end of the context.
+//
+// The package does not know rules, links or streams, and does not decide what an error means for a link: the caller does. It
+// repeats only two kinds of request: one whose token was refused, and a create whose author's records have been deleted.
 package dynamics

@@ -12,27 +12,24 @@ import (
 	"time"
 )
 
-// Answers that do not come from a Dynamics 365 organization, or not as an answer to us. They are found in an *Error.
+// Answers that are not the Web API's. An *Error wraps them.
 var (
 	// ErrLogin: the instance redirected, as to a sign-in page. Redirects are never followed.
 	ErrLogin = errors.New("the answer is a redirect, as to a sign-in page: check the instance's URL and its authentication")
-	// ErrNotDynamics: what answered is not a Web API: a page, an empty success, or JSON of another shape.
+	// ErrNotDynamics: the answer is a page, an empty success, or JSON of another shape.
 	ErrNotDynamics = errors.New("the answer is not from the Dynamics 365 Web API: check the instance's URL")
-	// ErrTooLarge: the answer is longer than Options.MaxBody.
+	// ErrTooLarge: the answer is longer than the client reads.
 	ErrTooLarge = errors.New("the answer is too large")
 )
 
 // Error codes of Dynamics that decide what happens to a link, in the spelling of Error.Code.
 const (
-	CodeDuplicateRecord     = "0x80040237" // a record of that id exists
-	CodeObjectDoesNotExist  = "0x80040217" // the record, or one that it is bound to, is gone
-	CodeNotFoundByKey       = "0x80060891" // likewise, in other versions
-	CodeSocialCareDisabled  = "0x80060621" // the organization refuses social data
-	CodeUnknownResource     = "0x80060888" // no such table, or no such column in a query
-	CodeDuplicatesFound     = "0x80040333" // duplicate detection refused the record, with status 500
-	CodeThrottledRequests   = "0x80072322" // too many requests in five minutes
-	CodeThrottledTime       = "0x80072321" // too much execution time in five minutes
-	CodeThrottledConcurrent = "0x80072326" // too many requests at once
+	CodeDuplicateRecord    = "0x80040237" // a record of that id exists
+	CodeObjectDoesNotExist = "0x80040217" // the record, or one that it is bound to, is gone
+	CodeNotFoundByKey      = "0x80060891" // the same, in other versions
+	CodeSocialCareDisabled = "0x80060621" // the organization refuses social data
+	CodeUnknownResource    = "0x80060888" // no such table, or no such column in a query
+	CodeDuplicatesFound    = "0x80040333" // duplicate detection refused the record, with status 500
 )
 
 const (
@@ -41,22 +38,20 @@ const (
 	maxRetryAfter = time.Hour // longest wait that an answer can ask for
 )
 
-// Error is an answer of an instance other than success. What did not bring an answer at all (DNS, TLS, connect, reset,
-// timeout) is not an Error, but is wrapped as it is.
+// Error is an answer of an instance other than success. A request without an answer (DNS, TLS, connect, reset, timeout)
+// gives no Error but the network's own error, wrapped.
 type Error struct {
 	Op       string // what was being done, to which one: "create social activity 5b1f..."
 	Instance string // name of the instance
 	Status   int    // HTTP status
 	Code     string // Dynamics' code, lower case hexadecimal as in 0x80040237; a gateway may send a word; empty when there is none
 	Message  string // Dynamics' text in at most 500 characters; never a page. May name columns and values
-	// RetryAfter is how long the answer asks to wait, from 0 to one hour whatever it says. Zero when it does not say.
+	// RetryAfter is how long the answer asks to wait, at most one hour. Zero when it does not ask.
 	RetryAfter time.Duration
-	// RetryAfterSent reports whether the answer has a Retry-After, understood or not.
-	RetryAfterSent bool
-	RequestID      string // the answer's id in Dynamics' traces, else the one that we sent
-	Err            error  // ErrLogin, ErrNotDynamics or ErrTooLarge; nil for Dynamics' own answers
+	RequestID  string // the answer's id in Dynamics' traces, else the one that we sent
+	Err        error  // ErrLogin, ErrNotDynamics or ErrTooLarge; nil for Dynamics' own answers
 
-	described bool // the body is an error in one of Dynamics' shapes, and not of a gateway that resembles them
+	described bool // the body is an error document in one of Dynamics' shapes
 }
 
 func (e *Error) Error() string {
@@ -110,10 +105,10 @@ func (e *Error) describe(body []byte) {
 		return
 	}
 	e.Code, e.Message = code(answer.ErrorCode), excerpt(cmp.Or(answer.Message, answer.ExceptionMessage))
-	e.described = e.Code != "" // gateways answer with a message alone, too
+	e.described = e.Code != "" // a message alone may be a gateway's
 }
 
-// code brings an error code, sent as hexadecimal text or as a signed or unsigned decimal, to one spelling.
+// code returns an error code in one spelling: it may be sent as hexadecimal text or as a signed or unsigned decimal.
 func code(raw json.RawMessage) string {
 	text := strings.ToLower(strings.Trim(string(raw), `" `))
 	if n, err := strconv.ParseInt(text, 10, 64); err == nil && n != 0 {
@@ -142,15 +137,15 @@ func isPage(contentType string, body []byte) bool {
 	return strings.HasPrefix(contentType, "text/html") || bytes.HasPrefix(bytes.TrimSpace(body), []byte("<"))
 }
 
-// retryAfter reads a Retry-After header: seconds, or a date, which counts from the answer's own Date so that the two clocks
-// need not agree. What it cannot read is zero.
+// retryAfter reads a Retry-After header: seconds, or a date. A date is compared with the answer's own Date, because the clocks
+// of the two machines may differ. A header that it cannot read counts as zero.
 func retryAfter(h http.Header, now time.Time) time.Duration {
 	text := strings.TrimSpace(h.Get("Retry-After"))
 	if text == "" {
 		return 0
 	}
 	if seconds, err := strconv.ParseFloat(text, 64); err == nil || errors.Is(err, strconv.ErrRange) {
-		// Compared as numbers, since huge ones overflow a Duration. NaN is no number of seconds.
+		// Compared as floats, since huge numbers overflow a Duration. NaN is zero.
 		switch {
 		case seconds >= maxRetryAfter.Seconds():
 			return maxRetryAfter
@@ -167,4 +162,9 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 		now = sent
 	}
 	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+// odd is the error for a JSON answer that lacks what the Web API always sends.
+func (c *Client) odd(op string) error {
+	return &Error{Op: op, Instance: c.opts.Instance.Name, Status: http.StatusOK, Err: ErrNotDynamics}
 }

@@ -1,6 +1,10 @@
 package dynamics
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -58,4 +62,46 @@ type Auth struct {
 type Secret struct {
 	Env  string `json:"env,omitempty"`
 	File string `json:"file,omitempty"`
+}
+
+// Organization is what an instance says of itself.
+type Organization struct {
+	ID      uuid.UUID // stays the same when the instance's URL changes
+	Version string    // 9.2.24044.00186
+	// SocialDataDisabled reports whether the organization refuses social data; nil when our user may not read the setting, so
+	// that only the answer to a create shows it.
+	SocialDataDisabled *bool
+}
+
+// Organization asks the instance for its id, version and setting for social data. It also serves as the probe of an instance.
+func (c *Client) Organization(ctx context.Context) (Organization, error) {
+	var who struct{ OrganizationId uuid.UUID }
+	op := "read organization"
+	if err := c.do(ctx, request{op: op, method: http.MethodGet, path: "WhoAmI"}, &who); err != nil {
+		return Organization{}, err
+	}
+	var version struct{ Version string }
+	if err := c.do(ctx, request{op: op, method: http.MethodGet, path: "RetrieveVersion"}, &version); err != nil {
+		return Organization{}, err
+	}
+	if who.OrganizationId == uuid.Nil || version.Version == "" {
+		return Organization{}, c.odd(op)
+	}
+	o := Organization{ID: who.OrganizationId, Version: version.Version}
+	var row struct {
+		DisableSocialCare *bool `json:"disablesocialcare"`
+	}
+	path := fmt.Sprintf("organizations(%s)?$select=organizationid,disablesocialcare", o.ID)
+	err := c.do(ctx, request{op: op, method: http.MethodGet, path: path}, &row)
+	if unknowable(err) {
+		return o, nil
+	}
+	o.SocialDataDisabled = row.DisableSocialCare
+	return o, err
+}
+
+// unknowable reports whether our user may not read the organization's settings, or its version lacks the one asked for.
+func unknowable(err error) bool {
+	refused, ok := errors.AsType[*Error](err)
+	return ok && (refused.Status == http.StatusForbidden || refused.Code == CodeUnknownResource)
 }

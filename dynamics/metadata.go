@@ -3,25 +3,27 @@ package dynamics
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
-// ErrNoEntity says that the instance has no record type of that name, or none that our user may see.
+// ErrNoEntity means that the instance has no record type of that name, or none that our user may see.
 var ErrNoEntity = errors.New("the instance has no such record type")
 
 const (
-	maxSchemas = 256       // record types whose description is remembered
-	schemaAge  = time.Hour // and for how long
+	maxSchemas = 256       // record types that are remembered
+	schemaAge  = time.Hour // for how long each of them is
 )
 
-// Metadata is what an instance says of its record types.
+// Metadata describes the record types of an instance.
 type Metadata struct {
-	// RecordTypes are those that can be the regarding record of a social activity, sorted by name: standard ones, and
+	// RecordTypes are those that can be the regarding record of a social activity, sorted by name: standard record types, and
 	// custom ones with a relationship to Social Activity.
 	RecordTypes []RecordType
 }
@@ -50,7 +52,7 @@ type RecordType struct {
 type Field struct {
 	Name  string // logical name: ticketnumber
 	Label string // in the language of our user: Case Number; the name when it has no label
-	Type  string // Dynamics' attribute type: String, Memo, Lookup, Customer, Owner, Picklist, Status, DateTime, Money, ...
+	Type  string // Dynamics' attribute type: String, Lookup, Owner, Picklist, MultiSelectPicklist, DateTime, Money, ...
 }
 
 // property is the field's name in queries and answers.
@@ -97,10 +99,10 @@ func (d definition) recordType() RecordType {
 	}
 }
 
-// Metadata reads the record types from the instance, never from memory, and forgets what Details remembers of their fields.
+// Metadata reads the record types from the instance, never from memory, and drops the fields that Details remembers.
 func (c *Client) Metadata(ctx context.Context) (Metadata, error) {
 	op := "read record types"
-	list := request{op: op, method: http.MethodGet, current: true, limit: 8 * c.opts.MaxBody}
+	list := request{op: op, method: http.MethodGet, current: true, limit: maxLargeBody}
 
 	var related struct {
 		Value []struct{ ReferencedEntity string }
@@ -149,14 +151,24 @@ func (c *Client) Fields(ctx context.Context, entity string) ([]Field, error) {
 	return fields, nil
 }
 
-// schema is a record type with the fields that can be read through the Web API. It is not changed once made.
+// schema is a record type with the fields that the Web API has. It is immutable.
 type schema struct {
 	recordType RecordType
 	fields     map[string]Field
 	readAt     time.Time
 }
 
-// pick returns the named fields that exist, in order; without names those that tell most about any record.
+// without returns the schema without the fields that an answer with all columns lacks.
+func (s schema) without(answer map[string]json.RawMessage) schema {
+	s.fields = maps.Clone(s.fields)
+	maps.DeleteFunc(s.fields, func(_ string, f Field) bool {
+		_, ok := answer[f.property()]
+		return !ok
+	})
+	return s
+}
+
+// pick returns the named fields that exist, in order; without names, the fields that say most about any record.
 func (s schema) pick(names []string) []Field {
 	if len(names) == 0 {
 		names = []string{s.recordType.PrimaryName, "statuscode", "ownerid", "createdon"}
@@ -182,22 +194,15 @@ func (c *Client) schema(ctx context.Context, entity string) (s schema, remembere
 func (c *Client) readSchema(ctx context.Context, entity string) (schema, error) {
 	op := fmt.Sprintf("read record type %q", entity)
 	at := fmt.Sprintf("EntityDefinitions(LogicalName='%s')", escape(strings.ReplaceAll(entity, "'", "''")))
-	read := request{op: op, method: http.MethodGet, current: true, limit: 8 * c.opts.MaxBody}
+	read := request{op: op, method: http.MethodGet, current: true, limit: maxLargeBody}
 
 	var d definition
 	read.path = at + "?" + definitionColumns
 	if err := c.do(ctx, read, &d); err != nil {
 		return schema{}, noEntity(err)
 	}
-	var attributes struct {
-		Value []struct {
-			LogicalName    string
-			DisplayName    label
-			AttributeType  string
-			IsValidForRead bool
-		}
-	}
-	read.path = at + "/Attributes?$select=LogicalName,DisplayName,AttributeType,IsValidForRead"
+	var attributes struct{ Value []attribute }
+	read.path = at + "/Attributes?$select=LogicalName,DisplayName,AttributeType,AttributeTypeName,IsValidODataAttribute"
 	if err := c.do(ctx, read, &attributes); err != nil {
 		return schema{}, noEntity(err)
 	}
@@ -206,36 +211,38 @@ func (c *Client) readSchema(ctx context.Context, entity string) (schema, error) 
 	}
 	s := schema{recordType: d.recordType(), fields: make(map[string]Field, len(attributes.Value)), readAt: c.opts.Now()}
 	for _, a := range attributes.Value {
-		if !a.IsValidForRead {
-			continue
+		if f, ok := a.field(); ok {
+			s.fields[f.Name] = f
 		}
-		switch a.AttributeType {
-		case "Virtual", "PartyList", "EntityName", "ManagedProperty", "CalendarRules": // no properties of a record
-			continue
-		}
-		s.fields[a.LogicalName] = Field{Name: a.LogicalName, Label: a.DisplayName.or(a.LogicalName), Type: a.AttributeType}
 	}
-	s.dropNames()
 	c.schemas.Add(entity, s)
 	return s, nil
 }
 
-// dropNames leaves out the texts ownerid+name and ownerid+yominame that belong to a lookup ownerid: metadata calls them
-// readable, but the Web API has annotations instead.
-func (s schema) dropNames() {
-	for _, f := range s.fields {
-		if f.property() == f.Name {
-			continue
-		}
-		for _, suffix := range []string{"name", "yominame"} {
-			if s.fields[f.Name+suffix].Type == "String" {
-				delete(s.fields, f.Name+suffix)
-			}
-		}
-	}
+// attribute is a column in the Web API's form.
+type attribute struct {
+	LogicalName       string
+	DisplayName       label
+	AttributeType     string // an older property that calls several types Virtual
+	AttributeTypeName struct{ Value string }
+	// IsValidODataAttribute is false for columns that only other APIs have, such as slaname beside the lookup slaid.
+	IsValidODataAttribute bool
 }
 
-// noEntity turns Dynamics' "no such record type" into ErrNoEntity.
+// field returns the column as a field, if records hold it as one value.
+func (a attribute) field() (Field, bool) {
+	f := Field{Name: a.LogicalName, Label: a.DisplayName.or(a.LogicalName), Type: a.AttributeType}
+	switch f.Type {
+	case "Virtual":
+		f.Type = strings.TrimSuffix(a.AttributeTypeName.Value, "Type")
+		return f, a.IsValidODataAttribute && f.Type == "MultiSelectPicklist"
+	case "PartyList", "CalendarRules", "ManagedProperty": // collections and settings
+		return f, false
+	}
+	return f, a.IsValidODataAttribute
+}
+
+// noEntity wraps Dynamics' answer for an unknown record type in ErrNoEntity.
 func noEntity(err error) error {
 	if refused, ok := errors.AsType[*Error](err); ok && refused.Status == http.StatusNotFound && refused.described {
 		return fmt.Errorf("%w: %w", ErrNoEntity, err)

@@ -19,7 +19,7 @@ import (
 
 // TokenSource gives bearer tokens for one instance. It is safe for concurrent use and keeps tokens until they expire.
 type TokenSource interface {
-	// Token returns a token. With fresh it passes over the one it keeps, which the instance has refused.
+	// Token returns a token. With fresh it gets a new one, because the instance has refused the one that it keeps.
 	Token(ctx context.Context, fresh bool) (string, error)
 }
 
@@ -29,16 +29,15 @@ type StaticToken string
 // Token returns the token.
 func (t StaticToken) Token(context.Context, bool) (string, error) { return string(t), nil }
 
-// TokenError says that no token could be had: by itself no word of the instance.
+// TokenError means that there was no token to send a request with. The instance itself may well be up.
 type TokenError struct {
 	Instance string // name or URL of the instance that the token is for
 	// Status of the token endpoint's answer; 0 when it gave none, or when its answer made no sense.
 	Status int
 	// Code and Message of the answer, as in invalid_client; empty when it has none.
-	Code, Message  string
-	RetryAfter     time.Duration // as in Error
-	RetryAfterSent bool          // as in Error
-	Err            error         // what went wrong when Status is 0: a network error, a missing secret
+	Code, Message string
+	RetryAfter    time.Duration // as in Error
+	Err           error         // what went wrong when Status is 0: a network error, a missing secret
 }
 
 func (e *TokenError) Error() string {
@@ -90,9 +89,9 @@ func (s Secret) Read() (string, error) {
 	return value, nil
 }
 
-// TokenSource returns the source of tokens for the instance, whose URL is the audience of its tokens. The secrets are read at
-// once, so that a missing one shows at the start, and again when the instance refuses a token, so that a new one is taken up.
-// Requests to the token endpoint go through transport; nil is a default one.
+// TokenSource returns the source of tokens for the instance, whose URL is the audience of its tokens. It reads the secret at
+// once, so that a missing one is reported at the start, and again when the instance refuses a token, so that a rotated one is
+// taken up. Requests to the token endpoint go through transport; nil is a default one.
 func (a Auth) TokenSource(i Instance, transport http.RoundTripper) (TokenSource, error) {
 	switch a.Kind {
 	case AuthStatic:
@@ -115,7 +114,7 @@ func (a Auth) TokenSource(i Instance, transport http.RoundTripper) (TokenSource,
 	return nil, fmt.Errorf("instance %s: unknown kind of authentication %q: use %s or %s", i.Name, a.Kind, AuthClientCredentials, AuthStatic)
 }
 
-// secretToken is a token that is itself a secret.
+// secretToken reads a fixed token from its secret's place, each time anew.
 type secretToken struct {
 	instance string
 	secret   Secret
@@ -138,9 +137,6 @@ type ClientCredentialsOptions struct {
 	ClientID  string                 // of the app registration
 	Secret    func() (string, error) // reads the client secret; called again when tokens are refused
 	Transport http.RoundTripper      // a default one when nil
-	// DiscoverAuthority asks Microsoft's public cloud whether Authority is one of its login hosts. An authority of one's own
-	// is not known there.
-	DiscoverAuthority bool
 }
 
 func (o *ClientCredentialsOptions) validate() error {
@@ -161,8 +157,8 @@ func (o *ClientCredentialsOptions) validate() error {
 	return nil
 }
 
-// ClientCredentials gets tokens with a client id and secret. One request for a token runs at a time; whoever waits for it
-// stops waiting when its context ends.
+// ClientCredentials gets tokens with a client id and secret. One request for a token runs at a time; callers wait for it until
+// their own context ends.
 type ClientCredentials struct {
 	opts ClientCredentialsOptions
 
@@ -192,8 +188,8 @@ func NewClientCredentials(opts ClientCredentialsOptions) (*ClientCredentials, er
 	return c, nil
 }
 
-// Token returns the token in hand, or a new one when there is none, it is about to expire, or fresh asks for one. Failures
-// are of type *TokenError, but for the end of ctx.
+// Token returns the token that it keeps, or a new one when there is none, it is about to expire, or fresh asks for one.
+// Failures are of type *TokenError, unless ctx has ended.
 func (c *ClientCredentials) Token(ctx context.Context, fresh bool) (string, error) {
 	select {
 	case <-c.turn:
@@ -217,7 +213,7 @@ func (c *ClientCredentials) Token(ctx context.Context, fresh bool) (string, erro
 	return c.acquire(ctx)
 }
 
-// renew reads the secret and makes a credential whose cache is empty. It reports whether the secret differs from the last.
+// renew reads the secret and makes a credential whose cache is empty. It reports whether the secret has changed.
 func (c *ClientCredentials) renew() (changed bool, err error) {
 	secret, err := c.opts.Secret()
 	if err != nil {
@@ -229,7 +225,7 @@ func (c *ClientCredentials) renew() (changed bool, err error) {
 			Telemetry: policy.TelemetryOptions{Disabled: true},
 			Retry:     policy.RetryOptions{MaxRetries: -1}, // retries are decided by our caller
 		},
-		DisableInstanceDiscovery: c.opts.Authority != "" && !c.opts.DiscoverAuthority,
+		DisableInstanceDiscovery: c.opts.Authority != "", // Microsoft's public cloud does not know other login hosts
 	}
 	if c.opts.Authority != "" {
 		options.Cloud = cloud.Configuration{ActiveDirectoryAuthorityHost: c.opts.Authority}
@@ -263,14 +259,13 @@ func (c *ClientCredentials) acquire(ctx context.Context) (string, error) {
 	default:
 		failed.Status = answer.status
 		failed.Code, failed.Message = answer.describe()
-		failed.RetryAfterSent = answer.header.Get("Retry-After") != ""
 		failed.RetryAfter = retryAfter(answer.header, time.Now())
 	}
 	return "", failed
 }
 
-// tokenTransport sends the requests of azidentity, and keeps what went wrong with the last one, since azidentity's own error
-// loses the cause and repeats whole pages. The turn of ClientCredentials guards it.
+// tokenTransport sends the requests of azidentity and keeps the failure or answer of the last one, because azidentity's own
+// error loses the cause and repeats whole pages. The turn of ClientCredentials guards it.
 type tokenTransport struct {
 	http    *http.Client
 	failure error

@@ -14,10 +14,13 @@ const (
 	MaxNotes       = 250
 	MaxPostURL     = 200  // of the column; a longer URL is kept in the additional parameters
 	MaxProfileLink = 100  // of the column; a longer link is kept in the additional parameters
-	MaxProfileName = 100  // of socialHandle, profileName and retweetedBy_screenName, which are cut
-	MaxFullName    = 160  // of fullName and retweetedBy_displayName, which are cut
-	MaxPostID      = 160  // of the column; a longer id is left out of it
+	MaxProfileName = 100  // of socialHandle, profileName, retweetedBy_screenName and a social profile, which are cut
+	MaxFullName    = 160  // of fullName, retweetedBy_displayName and a social profile's full name, which are cut
+	MaxPostID      = 160  // of the column; a longer id is left out
 	MaxAdditional  = 8192 // of AdditionalParameters as JSON text
+
+	MaxContactName     = 50  // of a contact's first and last name, each; they are cut
+	MaxUniqueProfileID = 100 // of an author's id on a social profile; a longer id is left out
 )
 
 // SocialActivity is what a linked post becomes in Dynamics 365, in the spelling of Microsoft's sample payload
@@ -84,8 +87,8 @@ func (i Influence) MarshalJSON() ([]byte, error) {
 	return text, nil
 }
 
-// Target says what a post is to become, and what the person or rule that linked it added.
-type Target struct {
+// Options are what a link adds to the post.
+type Options struct {
 	Entity   string // logical name of the preferred record type
 	Notes    string // at most MaxNotes
 	Backlink string // URL of the post in our console

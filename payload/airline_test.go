@@ -38,7 +38,7 @@ func TestAirlinePostsBecomeActivities(t *testing.T) {
 		}
 		ids[p.ID] = true
 		compareWithMap(t, data, p)
-		a, err := payload.Build(p, payload.Target{Entity: "incident", Notes: "n", Backlink: "https://postlink.example.com/posts/" + p.ID})
+		a, err := payload.Build(p, payload.Options{Entity: "incident", Notes: "n", Backlink: "https://postlink.example.com/posts/" + p.ID})
 		if err != nil {
 			t.Fatalf("post %d: %v", i, err)
 		}
@@ -75,6 +75,9 @@ func compareWithMap(t *testing.T, data []byte, p *payload.Post) {
 	polarity, _ := member(doc, "sentiment", "polarity").(string)
 	source, _ := member(doc, "source", "param").(string)
 	text, _ := member(doc, "content", "text").(string)
+	if original, _ := member(doc, "referencedPost", "content", "text").(string); p.IsShare() && strings.HasSuffix(strings.TrimSpace(text), "…") && p.Text == printable(original) {
+		text = original
+	}
 	title, _ := doc["title"].(string)
 	city, _ := member(doc, "profile", "profileLocation", "locality").(string)
 	var score float64
@@ -84,7 +87,7 @@ func compareWithMap(t *testing.T, data []byte, p *payload.Post) {
 	for _, c := range []struct{ name, got, want string }{
 		{"id", p.ID, id},
 		{"sentiment", p.Sentiment, strings.ToLower(strings.TrimSpace(printable(polarity)))},
-		{"source", p.Source, strings.ToLower(strings.TrimSpace(printable(source)))},
+		{"network", p.Network, strings.ToLower(strings.TrimSpace(printable(source)))},
 		{"text", p.Text, printable(text)},
 		{"title", p.Title, printable(title)},
 		{"city", p.Author.Location.City, printable(city)},

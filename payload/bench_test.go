@@ -106,7 +106,7 @@ func BenchmarkBuild(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := payload.Build(p, payload.Target{Entity: "incident", Notes: "n", Backlink: "https://postlink.example.com/posts/1"}); err != nil {
+		if _, err := payload.Build(p, payload.Options{Entity: "incident", Notes: "n", Backlink: "https://postlink.example.com/posts/1"}); err != nil {
 			b.Fatal(err)
 		}
 	}

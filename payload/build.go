@@ -27,8 +27,10 @@ func (e *EntityError) Error() string {
 	return fmt.Sprintf("entity %q is no logical name of a record type: use the lower-case name that Dynamics shows for the table, such as incident, lead or new_ticket", e.Entity)
 }
 
-// logicalName is how Dynamics names tables, in no more characters than it allows.
 var logicalName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
+
+// LogicalName reports whether a name can be that of a table or column of Dynamics.
+func LogicalName(name string) bool { return logicalName.MatchString(name) }
 
 // Values of community.
 const (
@@ -41,17 +43,17 @@ const (
 //
 //   - Texts are cut to their limits without an ellipsis and never within a character. Notes are not cut: over MaxNotes they
 //     are a *NotesError. An entity that is not a logical name is an *EntityError. There is no other error.
-//   - The subject is the title, else the start of the text.
+//   - The subject is the title, else the start of the text, in one line.
 //   - What is unknown is left out, except the sentiment, which is null. So is what Dynamics would refuse: a URL that is not an
 //     absolute http or https one, a date before 1753, an influence outside 0 to 1,000,000,000.
 //   - Of a share, the author is the original one when the event names it, else the one who shared; who shared is in
 //     retweetedBy_* in any case.
 //   - The additional parameters are kept within MaxAdditional (see fit), so that the rest of the activity always arrives.
-func Build(p *Post, t Target) (SocialActivity, error) {
-	if !logicalName.MatchString(t.Entity) {
-		return SocialActivity{}, &EntityError{Entity: t.Entity}
+func Build(p *Post, o Options) (SocialActivity, error) {
+	if !LogicalName(o.Entity) {
+		return SocialActivity{}, &EntityError{Entity: o.Entity}
 	}
-	notes := clean(t.Notes)
+	notes := Clean(o.Notes)
 	if n := Units(notes); n > MaxNotes {
 		return SocialActivity{}, &NotesError{Length: n}
 	}
@@ -59,19 +61,15 @@ func Build(p *Post, t Target) (SocialActivity, error) {
 	if p.IsShare() && p.Referenced != nil && p.Referenced.Author.Known() {
 		author = p.Referenced.Author
 	}
-	text := clean(p.Text)
-	title := clean(p.Title)
-	if strings.TrimSpace(title) == "" {
-		title = text
-	}
+	text := Clean(p.Text)
 	a := SocialActivity{
-		Community:      community(p.Source),
+		Community:      community(p.Network),
 		SentimentValue: sentimentValue(p.Sentiment),
 		PostURL:        webURL(p.URL),
-		Description:    cut(text, MaxDescription),
-		Subject:        cut(title, MaxSubject),
+		Description:    Cut(text, MaxDescription),
+		Subject:        Cut(cmp.Or(oneLine(Clean(p.Title)), oneLine(text)), MaxSubject),
 		PostedOn:       postedOn(p.PublishedAt),
-		PostID:         clean(cmp.Or(p.ExternalID, p.ID)),
+		PostID:         Clean(cmp.Or(p.ExternalID, p.ID)),
 		Author:         author,
 	}
 	if p.IsPrivate() {
@@ -80,7 +78,7 @@ func Build(p *Post, t Target) (SocialActivity, error) {
 	name := screenName(author)
 	a.Additional = AdditionalParameters{
 		TargetEntityName:          "socialactivity",
-		UserPreferredTargetEntity: t.Entity,
+		UserPreferredTargetEntity: o.Entity,
 		SocialHandle:              name,
 		ProfileName:               name,
 		FullName:                  displayName(author),
@@ -88,14 +86,14 @@ func Build(p *Post, t Target) (SocialActivity, error) {
 		InfluenceScore:            influence(p.Score),
 		Notes:                     notes,
 		IsRetweet:                 p.IsShare(),
-		BacklinkPost:              clean(t.Backlink),
+		BacklinkPost:              Clean(o.Backlink),
 	}
 	if a.Community != communityOther {
-		a.Additional.ProfileLink = clean(author.Link)
+		a.Additional.ProfileLink = Clean(author.Link)
 	}
 	if p.IsShare() {
 		a.Additional.RetweetedByDisplayName = displayName(p.Author)
-		a.Additional.RetweetedByExternalID = clean(p.Author.ExternalID)
+		a.Additional.RetweetedByExternalID = Clean(p.Author.ExternalID)
 		a.Additional.RetweetedByScreenName = screenName(p.Author)
 	}
 	if Units(a.PostURL) > MaxPostURL {
@@ -108,9 +106,9 @@ func Build(p *Post, t Target) (SocialActivity, error) {
 	return a, nil
 }
 
-// fit empties fields until the text is within MaxAdditional, which takes a URL of thousands of characters to overstep. Of the
-// fields whose loss is enough it takes the least useful; when none alone is enough, the least useful goes and the next are
-// tried. Handle and notes always stay: their own limits bound them.
+// fit empties fields until the text is within MaxAdditional. Only URLs of thousands of characters exceed it. fit empties the least
+// useful field that is enough alone; when none is, it empties the least useful one and tries again. Handle and notes always stay:
+// they have limits of their own.
 func (a *AdditionalParameters) fit() {
 	expendable := []*string{ // least useful first
 		&a.RetweetedByDisplayName, &a.RetweetedByScreenName, &a.RetweetedByExternalID,
@@ -135,17 +133,17 @@ func (a *AdditionalParameters) fit() {
 	}
 }
 
-// screenName is what identifies an author to readers.
+// screenName is the name that readers know an author by.
 func screenName(a Author) string {
-	return cut(clean(cmp.Or(a.Handle, a.Name, a.ExternalID)), MaxProfileName)
+	return Cut(Clean(cmp.Or(a.Handle, a.Name, a.ExternalID)), MaxProfileName)
 }
 
 func displayName(a Author) string {
-	return cut(clean(cmp.Or(a.FullName, a.Name)), MaxFullName)
+	return Cut(Clean(cmp.Or(a.FullName, a.Name)), MaxFullName)
 }
 
-func community(source string) int {
-	switch source {
+func community(network string) int {
+	switch network {
 	case "facebook":
 		return communityFacebook
 	case "twitter":
@@ -166,7 +164,7 @@ func sentimentValue(polarity string) *int {
 	return nil
 }
 
-// influence keeps a score that the influencescore column can hold.
+// influence returns the score, or nil when the influencescore column cannot hold it.
 func influence(s *Score) *Influence {
 	if s == nil || s.Unrated || !(s.Influence >= 0 && s.Influence <= 1e9) {
 		return nil
@@ -174,9 +172,9 @@ func influence(s *Score) *Influence {
 	return new(Influence(s.Influence))
 }
 
-// webURL keeps a URL that a person can follow from Dynamics without harm.
+// webURL returns an absolute http or https URL, which is safe to follow from Dynamics; else "".
 func webURL(raw string) string {
-	raw = strings.ReplaceAll(strings.TrimSpace(clean(raw)), " ", "%20")
+	raw = strings.ReplaceAll(strings.TrimSpace(Clean(raw)), " ", "%20")
 	u, err := url.Parse(raw)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return ""

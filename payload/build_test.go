@@ -32,23 +32,24 @@ func TestBuildMakesTheGoldenActivities(t *testing.T) {
 	t.Parallel()
 	backlink := "https://postlink.example.com/posts/1"
 	tests := map[string]struct {
-		file   string
-		target payload.Target
+		file    string
+		options payload.Options
 	}{
-		"a post":                      {"post", payload.Target{Entity: "incident", Notes: "Call <back> & apologise", Backlink: backlink}},
-		"a reply":                     {"reply", payload.Target{Entity: "lead", Backlink: backlink}},
-		"a retweet":                   {"retweet", payload.Target{Entity: "incident", Backlink: backlink}},
-		"a private message":           {"private-message", payload.Target{Entity: "incident"}},
-		"a facebook post":             {"facebook", payload.Target{Entity: "new_ticket", Backlink: backlink}},
-		"an unknown author":           {"unknown-author", payload.Target{Entity: "incident"}},
-		"a blog":                      {"blog", payload.Target{Entity: "lead"}},
-		"the sample":                  {"sample", payload.Target{Entity: "incident", Notes: "Send flowers.", Backlink: "https://listening-prod.dynamics.com/app/23534544/#postid=45663"}},
-		"one over every length limit": {"over-every-limit", payload.Target{Entity: "incident", Notes: strings.Repeat("n", payload.MaxNotes)}},
+		"a post":                      {"post", payload.Options{Entity: "incident", Notes: "Call <back> & apologise", Backlink: backlink}},
+		"a reply":                     {"reply", payload.Options{Entity: "lead", Backlink: backlink}},
+		"a retweet":                   {"retweet", payload.Options{Entity: "incident", Backlink: backlink}},
+		"a clipped retweet":           {"clipped-retweet", payload.Options{Entity: "incident", Backlink: backlink}},
+		"a private message":           {"private-message", payload.Options{Entity: "incident"}},
+		"a facebook post":             {"facebook", payload.Options{Entity: "new_ticket", Backlink: backlink}},
+		"an unknown author":           {"unknown-author", payload.Options{Entity: "incident"}},
+		"a blog":                      {"blog", payload.Options{Entity: "lead"}},
+		"the sample":                  {"sample", payload.Options{Entity: "incident", Notes: "Send flowers.", Backlink: "https://listening-prod.dynamics.com/app/23534544/#postid=45663"}},
+		"one over every length limit": {"over-every-limit", payload.Options{Entity: "incident", Notes: strings.Repeat("n", payload.MaxNotes)}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := payload.Build(decodeFile(t, tc.file), tc.target)
+			a, err := payload.Build(decodeFile(t, tc.file), tc.options)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +75,7 @@ func TestBuildMakesTheGoldenActivities(t *testing.T) {
 func TestBuildWritesTheSampleKeyForKey(t *testing.T) {
 	t.Parallel()
 	p := decodeFile(t, "sample")
-	a, err := payload.Build(p, payload.Target{
+	a, err := payload.Build(p, payload.Options{
 		Entity: "incident", Notes: "Send flowers.", Backlink: "https://listening-prod.dynamics.com/app/23534544/#postid=45663",
 	})
 	if err != nil {
@@ -135,7 +136,7 @@ func TestBuildWritesMicrosoftsSample(t *testing.T) {
 	}
 	p := decodeFile(t, "sample")
 	p.URL, p.Text, p.PublishedAt = values.URL, values.Description, at(values.PostedOn)
-	a, err := payload.Build(p, payload.Target{Entity: "incident", Notes: values.Additional.Notes, Backlink: values.Additional.Backlink})
+	a, err := payload.Build(p, payload.Options{Entity: "incident", Notes: values.Additional.Notes, Backlink: values.Additional.Backlink})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +156,7 @@ func TestBuildTakesOnlyLogicalNamesOfEntities(t *testing.T) {
 		"": false, "Incident": false, "new ticket": false, "2do": false, "_x": false, "incident\n": false,
 		"lead'": false, "größe": false, strings.Repeat("a", 129): false,
 	} {
-		_, err := payload.Build(&payload.Post{ID: "1"}, payload.Target{Entity: entity})
+		_, err := payload.Build(&payload.Post{ID: "1"}, payload.Options{Entity: entity})
 		var bad *payload.EntityError
 		switch {
 		case good && err != nil:
@@ -168,83 +169,88 @@ func TestBuildTakesOnlyLogicalNamesOfEntities(t *testing.T) {
 	}
 }
 
+// url200 is as long as the column of the post's URL.
+var url200 = "https://example.com/" + strings.Repeat("u", 180)
+
+// fields are those of a whole document, inner keys with a dot; nil means absent, or null for sentimentvalue.
+type fields = map[string]any
+
+var choices = map[string]struct {
+	post payload.Post
+	want fields
+}{
+	"a positive post":             {payload.Post{Sentiment: "positive"}, fields{"sentimentvalue": 1.0}},
+	"a neutral post":              {payload.Post{Sentiment: "neutral"}, fields{"sentimentvalue": 0.0}},
+	"a negative post":             {payload.Post{Sentiment: "negative"}, fields{"sentimentvalue": -1.0}},
+	"a post of unknown sentiment": {payload.Post{Sentiment: "mixed"}, fields{"sentimentvalue": nil}},
+	"a twitter post":              {payload.Post{Network: "twitter"}, fields{"community": 2.0, ".community": 2.0}},
+	"a facebook post":             {payload.Post{Network: "facebook"}, fields{"community": 1.0, ".community": 1.0}},
+	"a video":                     {payload.Post{Network: "youtubevideos"}, fields{"community": 0.0, ".community": 0.0}},
+	"a public reply":              {payload.Post{Type: "reply"}, fields{"postmessagetype": 0.0, ".isRetweet": false}},
+	"a private message":           {payload.Post{Type: "privatemessage"}, fields{"postmessagetype": 1.0}},
+	"an author with all names": {
+		payload.Post{Author: payload.Author{Handle: "h", Name: "n", FullName: "f", ExternalID: "x"}},
+		fields{".socialHandle": "h", ".profileName": "h", ".fullName": "f"},
+	},
+	"an author without handle": {
+		payload.Post{Author: payload.Author{Name: "n", ExternalID: "x"}},
+		fields{".socialHandle": "n", ".profileName": "n", ".fullName": "n"},
+	},
+	"an author with an id alone": {
+		payload.Post{Author: payload.Author{ExternalID: "x"}},
+		fields{".socialHandle": "x", ".profileName": "x", ".fullName": nil},
+	},
+	"nobody": {payload.Post{}, fields{".socialHandle": nil, ".profileName": nil, ".fullName": nil, ".profilelink": nil, ".influencescore": nil, ".notes": nil, "postedon": nil, "posturl": nil, "subject": nil, "description": nil}},
+	"a link of a network without profile links": {
+		payload.Post{Network: "blogs", Author: payload.Author{Link: "https://b.example.com"}}, fields{".profilelink": nil},
+	},
+	"a link over the column's limit stays in the text": {
+		payload.Post{Network: "twitter", Author: payload.Author{Link: url200}}, fields{".profilelink": url200},
+	},
+	"a share of a named author": {
+		payload.Post{Type: "share", Author: payload.Author{Handle: "s", FullName: "S", ExternalID: "1"}, Referenced: &payload.Reference{Author: payload.Author{Handle: "o", FullName: "O", ExternalID: "2"}}},
+		fields{".isRetweet": true, ".socialHandle": "o", ".fullName": "O", ".retweetedBy_screenName": "s", ".retweetedBy_displayName": "S", ".retweetedBy_externalId": "1"},
+	},
+	"a share of nobody": {
+		payload.Post{Type: "share", Network: "facebook", Author: payload.Author{Handle: "s", FullName: "S"}, Referenced: &payload.Reference{ID: "9"}},
+		fields{".isRetweet": true, ".socialHandle": "s", ".fullName": "S", ".retweetedBy_screenName": "s", ".retweetedBy_displayName": "S", ".retweetedBy_externalId": nil},
+	},
+	"a share without a reference": {
+		payload.Post{Type: "share", Author: payload.Author{Handle: "s"}}, fields{".isRetweet": true, ".socialHandle": "s", ".retweetedBy_screenName": "s"},
+	},
+	"a reply keeps its author": {
+		payload.Post{Type: "reply", Author: payload.Author{Handle: "r"}, Referenced: &payload.Reference{Author: payload.Author{Handle: "o"}}},
+		fields{".socialHandle": "r", ".retweetedBy_screenName": nil, ".isRetweet": false},
+	},
+	"a whole influence":                   {payload.Post{Score: &payload.Score{Influence: 41}}, fields{".influencescore": 41.0}},
+	"an influence of zero":                {payload.Post{Score: &payload.Score{}}, fields{".influencescore": 0.0}},
+	"no influence":                        {payload.Post{Score: &payload.Score{Reach: 3, Unrated: true}}, fields{".influencescore": nil}},
+	"an influence below zero":             {payload.Post{Score: &payload.Score{Influence: -1}}, fields{".influencescore": nil}},
+	"an influence over the column's":      {payload.Post{Score: &payload.Score{Influence: 1e9 + 1}}, fields{".influencescore": nil}},
+	"an influence that is no number":      {payload.Post{Score: &payload.Score{Influence: math.NaN()}}, fields{".influencescore": nil}},
+	"a url of 200":                        {payload.Post{URL: url200}, fields{"posturl": url200, ".posturl": nil}},
+	"a url of 201 moves to the text":      {payload.Post{URL: url200 + "u"}, fields{"posturl": nil, ".posturl": url200 + "u"}},
+	"a url with a space":                  {payload.Post{URL: " http://example.com/a b "}, fields{"posturl": "http://example.com/a%20b"}},
+	"a url in capitals":                   {payload.Post{URL: "HTTPS://example.com"}, fields{"posturl": "HTTPS://example.com"}},
+	"a relative url":                      {payload.Post{URL: "/a/b"}, fields{"posturl": nil, ".posturl": nil}},
+	"a url without a host":                {payload.Post{URL: "https:///a"}, fields{"posturl": nil}},
+	"a script for a url":                  {payload.Post{URL: "javascript:alert(1)"}, fields{"posturl": nil}},
+	"a url that cannot be read":           {payload.Post{URL: "http://[::1"}, fields{"posturl": nil}},
+	"a date keeps its offset":             {payload.Post{PublishedAt: at("2016-12-30T08:15:30.999-05:00")}, fields{"postedon": "2016-12-30T08:15:30-05:00"}},
+	"a date in UTC":                       {payload.Post{PublishedAt: at("2016-12-30T08:15:30Z")}, fields{"postedon": "2016-12-30T08:15:30Z"}},
+	"a date with an offset of 15 hours":   {payload.Post{PublishedAt: at("2016-12-30T23:15:30+15:00")}, fields{"postedon": "2016-12-30T08:15:30Z"}},
+	"a date that SQL Server cannot store": {payload.Post{PublishedAt: at("1752-12-31T00:00:00Z")}, fields{"postedon": nil}},
+	"the last year":                       {payload.Post{PublishedAt: at("9999-12-31T23:59:59Z")}, fields{"postedon": "9999-12-31T23:59:59Z"}},
+	"a date whose year is over in UTC":    {payload.Post{PublishedAt: at("9999-12-31T23:59:59-15:00")}, fields{"postedon": nil}},
+}
+
 func TestBuildChoosesWhatItSends(t *testing.T) {
 	t.Parallel()
-	long := "https://example.com/" + strings.Repeat("u", 180)
-	type fields = map[string]any
-	tests := map[string]struct {
-		post payload.Post
-		want fields // of the whole document, inner keys with a dot; nil means absent, or null for sentimentvalue
-	}{
-		"a positive post":             {payload.Post{Sentiment: "positive"}, fields{"sentimentvalue": 1.0}},
-		"a neutral post":              {payload.Post{Sentiment: "neutral"}, fields{"sentimentvalue": 0.0}},
-		"a negative post":             {payload.Post{Sentiment: "negative"}, fields{"sentimentvalue": -1.0}},
-		"a post of unknown sentiment": {payload.Post{Sentiment: "mixed"}, fields{"sentimentvalue": nil}},
-		"a twitter post":              {payload.Post{Source: "twitter"}, fields{"community": 2.0, ".community": 2.0}},
-		"a facebook post":             {payload.Post{Source: "facebook"}, fields{"community": 1.0, ".community": 1.0}},
-		"a video":                     {payload.Post{Source: "youtubevideos"}, fields{"community": 0.0, ".community": 0.0}},
-		"a public reply":              {payload.Post{Type: "reply"}, fields{"postmessagetype": 0.0, ".isRetweet": false}},
-		"a private message":           {payload.Post{Type: "privatemessage"}, fields{"postmessagetype": 1.0}},
-		"an author with all names": {
-			payload.Post{Author: payload.Author{Handle: "h", Name: "n", FullName: "f", ExternalID: "x"}},
-			fields{".socialHandle": "h", ".profileName": "h", ".fullName": "f"},
-		},
-		"an author without handle": {
-			payload.Post{Author: payload.Author{Name: "n", ExternalID: "x"}},
-			fields{".socialHandle": "n", ".profileName": "n", ".fullName": "n"},
-		},
-		"an author with an id alone": {
-			payload.Post{Author: payload.Author{ExternalID: "x"}},
-			fields{".socialHandle": "x", ".profileName": "x", ".fullName": nil},
-		},
-		"nobody": {payload.Post{}, fields{".socialHandle": nil, ".profileName": nil, ".fullName": nil, ".profilelink": nil, ".influencescore": nil, ".notes": nil, "postedon": nil, "posturl": nil, "subject": nil, "description": nil}},
-		"a link of a network without profile links": {
-			payload.Post{Source: "blogs", Author: payload.Author{Link: "https://b.example.com"}}, fields{".profilelink": nil},
-		},
-		"a link over the column's limit stays in the text": {
-			payload.Post{Source: "twitter", Author: payload.Author{Link: long}}, fields{".profilelink": long},
-		},
-		"a share of a named author": {
-			payload.Post{Type: "share", Author: payload.Author{Handle: "s", FullName: "S", ExternalID: "1"}, Referenced: &payload.Reference{Author: payload.Author{Handle: "o", FullName: "O", ExternalID: "2"}}},
-			fields{".isRetweet": true, ".socialHandle": "o", ".fullName": "O", ".retweetedBy_screenName": "s", ".retweetedBy_displayName": "S", ".retweetedBy_externalId": "1"},
-		},
-		"a share of nobody": {
-			payload.Post{Type: "share", Source: "facebook", Author: payload.Author{Handle: "s", FullName: "S"}, Referenced: &payload.Reference{ID: "9"}},
-			fields{".isRetweet": true, ".socialHandle": "s", ".fullName": "S", ".retweetedBy_screenName": "s", ".retweetedBy_displayName": "S", ".retweetedBy_externalId": nil},
-		},
-		"a share without a reference": {
-			payload.Post{Type: "share", Author: payload.Author{Handle: "s"}}, fields{".isRetweet": true, ".socialHandle": "s", ".retweetedBy_screenName": "s"},
-		},
-		"a reply keeps its author": {
-			payload.Post{Type: "reply", Author: payload.Author{Handle: "r"}, Referenced: &payload.Reference{Author: payload.Author{Handle: "o"}}},
-			fields{".socialHandle": "r", ".retweetedBy_screenName": nil, ".isRetweet": false},
-		},
-		"a whole influence":                   {payload.Post{Score: &payload.Score{Influence: 41}}, fields{".influencescore": 41.0}},
-		"an influence of zero":                {payload.Post{Score: &payload.Score{}}, fields{".influencescore": 0.0}},
-		"no influence":                        {payload.Post{Score: &payload.Score{Reach: 3, Unrated: true}}, fields{".influencescore": nil}},
-		"an influence below zero":             {payload.Post{Score: &payload.Score{Influence: -1}}, fields{".influencescore": nil}},
-		"an influence over the column's":      {payload.Post{Score: &payload.Score{Influence: 1e9 + 1}}, fields{".influencescore": nil}},
-		"an influence that is no number":      {payload.Post{Score: &payload.Score{Influence: math.NaN()}}, fields{".influencescore": nil}},
-		"a url of 200":                        {payload.Post{URL: long}, fields{"posturl": long, ".posturl": nil}},
-		"a url of 201 moves to the text":      {payload.Post{URL: long + "u"}, fields{"posturl": nil, ".posturl": long + "u"}},
-		"a url with a space":                  {payload.Post{URL: " http://example.com/a b "}, fields{"posturl": "http://example.com/a%20b"}},
-		"a url in capitals":                   {payload.Post{URL: "HTTPS://example.com"}, fields{"posturl": "HTTPS://example.com"}},
-		"a relative url":                      {payload.Post{URL: "/a/b"}, fields{"posturl": nil, ".posturl": nil}},
-		"a url without a host":                {payload.Post{URL: "https:///a"}, fields{"posturl": nil}},
-		"a script for a url":                  {payload.Post{URL: "javascript:alert(1)"}, fields{"posturl": nil}},
-		"a url that cannot be read":           {payload.Post{URL: "http://[::1"}, fields{"posturl": nil}},
-		"a date keeps its offset":             {payload.Post{PublishedAt: at("2016-12-30T08:15:30.999-05:00")}, fields{"postedon": "2016-12-30T08:15:30-05:00"}},
-		"a date in UTC":                       {payload.Post{PublishedAt: at("2016-12-30T08:15:30Z")}, fields{"postedon": "2016-12-30T08:15:30Z"}},
-		"a date with an offset of 15 hours":   {payload.Post{PublishedAt: at("2016-12-30T23:15:30+15:00")}, fields{"postedon": "2016-12-30T08:15:30Z"}},
-		"a date that SQL Server cannot store": {payload.Post{PublishedAt: at("1752-12-31T00:00:00Z")}, fields{"postedon": nil}},
-		"the last year":                       {payload.Post{PublishedAt: at("9999-12-31T23:59:59Z")}, fields{"postedon": "9999-12-31T23:59:59Z"}},
-		"a date whose year is over in UTC":    {payload.Post{PublishedAt: at("9999-12-31T23:59:59-15:00")}, fields{"postedon": nil}},
-	}
-	for name, tc := range tests {
+	for name, tc := range choices {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tc.post.ID = "1"
-			a, err := payload.Build(&tc.post, payload.Target{Entity: "lead"})
+			a, err := payload.Build(&tc.post, payload.Options{Entity: "lead"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -277,7 +283,7 @@ func TestBuildGivesThePostIDColumn(t *testing.T) {
 		"161 units are left out":  {"1", strings.Repeat("x", 161), ""},
 		"160 units in more bytes": {"1", strings.Repeat("é", 160), strings.Repeat("é", 160)},
 	} {
-		a, err := payload.Build(&payload.Post{ID: tc.id, ExternalID: tc.external}, payload.Target{Entity: "lead"})
+		a, err := payload.Build(&payload.Post{ID: tc.id, ExternalID: tc.external}, payload.Options{Entity: "lead"})
 		if err != nil || a.PostID != tc.want {
 			t.Errorf("%s: %q, %v, want %q", name, a.PostID, err, tc.want)
 		}

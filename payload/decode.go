@@ -13,8 +13,8 @@ const (
 	MaxNames = 400 // of Post.Tags and of Post.Topics, which conditions walk without a time limit; the rest is dropped
 )
 
-// DecodeError says why a document is no post. Its text names fields and kinds of value, never what a post says, so that it
-// may be logged and shown.
+// DecodeError says why a document is no post. Its text names fields and types and quotes nothing from the post, so that it may be
+// logged and shown.
 type DecodeError struct {
 	Field  string // where, such as "post.sentiment.polarity" or "post.tags[3].tag"; "post" when it is the whole
 	Reason string // what is wrong there
@@ -24,7 +24,7 @@ func (e *DecodeError) Error() string { return e.Field + ": " + e.Reason }
 
 // DecodePost reads one post: an MSE event {"metadata": ..., "post": {...}}, or the object under "post" alone.
 //
-// It is strict about what it reads and deaf to the rest: fields that are not part of Post are only checked to be JSON. Names
+// It is strict about the fields that it reads. Other fields are only checked to be JSON. Names
 // are compared exactly, in the case of MSE's documentation; when one comes twice in an object, the last counts. A missing field,
 // and a null, is the zero value. Ids may be strings or whole numbers. Dates need an offset; a blank one is missing, as is
 // midnight of the year 1 in UTC, which programs write for "none". Characters that Dynamics refuses (NUL and other controls)
@@ -40,7 +40,7 @@ func DecodePost(data []byte) (*Post, error) {
 	r := newReader(data, 1)
 	p, found := r.event()
 	if !found {
-		// A post without an envelope, or no post at all: read as a post, even a broken document names the broken field.
+		// This is a post without an envelope, or no post. Reading it as a post names the broken field in both cases.
 		r = newReader(data, 0)
 		p = r.post()
 	}
@@ -71,7 +71,8 @@ func (r *reader) event() (p Post, found bool) {
 
 func (r *reader) post() Post {
 	var p Post
-	var author, original profile
+	var author profile
+	var shared original
 	for ok := r.object(); ok; ok = r.next() {
 		switch string(r.name()) {
 		case "id":
@@ -91,7 +92,7 @@ func (r *reader) post() Post {
 		case "language":
 			p.Language = strings.ToLower(strings.TrimSpace(r.member("code")))
 		case "source":
-			p.Source = strings.ToLower(strings.TrimSpace(r.member("param")))
+			p.Network = strings.ToLower(strings.TrimSpace(r.member("param")))
 		case "sentiment":
 			p.Sentiment, p.SentimentScore = r.sentiment()
 		case "score":
@@ -113,15 +114,18 @@ func (r *reader) post() Post {
 		case "fullContentLength":
 			p.Length = r.whole()
 		case "referencedPost":
-			p.Referenced, original = r.reference()
+			p.Referenced, shared = r.reference()
 		default:
 			r.skip()
 		}
 	}
-	// The source, which decides about links, may stand behind the profiles.
-	p.Author = author.on(p.Source)
+	// The source, which decides about links, may stand after the profiles, and the type after the texts.
+	p.Author = author.on(p.Network)
 	if p.Referenced != nil {
-		p.Referenced.Author = original.on(p.Source)
+		p.Referenced.Author = shared.author.on(p.Network)
+		if p.IsShare() {
+			p.Text = whole(p.Text, shared.text)
+		}
 	}
 	return p
 }
@@ -217,13 +221,19 @@ func (r *reader) names(inner string) (names []string) {
 	return names
 }
 
-func (r *reader) reference() (*Reference, profile) {
+// original is what the decoder needs of a referenced post besides its Reference.
+type original struct {
+	author profile
+	text   string
+}
+
+func (r *reader) reference() (*Reference, original) {
 	if r.err == nil && r.peek() == 'n' {
 		r.null()
-		return nil, profile{}
+		return nil, original{}
 	}
 	var ref Reference
-	var p profile
+	var o original
 	for ok := r.object(); ok; ok = r.next() {
 		switch string(r.name()) {
 		case "id":
@@ -231,12 +241,30 @@ func (r *reader) reference() (*Reference, profile) {
 		case "externalId":
 			ref.ExternalID = r.id()
 		case "profile":
-			p = r.profile()
+			o.author = r.profile()
+		case "content":
+			o.text = r.originalText()
 		default:
 			r.skip()
 		}
 	}
-	return &ref, p
+	return &ref, o
+}
+
+// originalText reads the text of a referenced post. It is optional, so values of other kinds are skipped without an error.
+func (r *reader) originalText() (text string) {
+	if r.peek() != '{' {
+		r.skip()
+		return ""
+	}
+	for ok := r.object(); ok; ok = r.next() {
+		if string(r.name()) == "text" && r.peek() == '"' {
+			text = r.text()
+		} else {
+			r.skip()
+		}
+	}
+	return text
 }
 
 // profile is an author as the event writes it: with several ids, of different age.
@@ -269,16 +297,18 @@ func (r *reader) profile() (p profile) {
 	return p
 }
 
-// on settles who the author is, and where his page is, now that the network is known.
+// on returns the author with id and link, which depend on the network.
 func (p profile) on(network string) Author {
 	a := p.Author
 	for _, id := range [...]string{a.ExternalID, p.uri, p.id, a.Handle} {
-		if id != "" && !strings.HasSuffix(id, "#") { // "mse-fb://#" with nothing behind it is nobody
+		if id != "" && !strings.HasSuffix(id, "#") { // "mse-fb://#" without an id after it names nobody
 			a.ID = id
 			break
 		}
 	}
 	switch {
+	case len(p.uri) > 4 && strings.EqualFold(p.uri[:4], "http") && webURL(p.uri) != "":
+		a.Link = webURL(p.uri)
 	case network == "twitter" && a.Handle != "":
 		a.Link = "http://www.twitter.com/" + url.PathEscape(a.Handle)
 	case network == "facebook" && a.ExternalID != "":

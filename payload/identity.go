@@ -10,7 +10,7 @@ import (
 // space is the name space of every identity that postlink derives. Changing it would create every record anew.
 var space = uuid.MustParse("6f1f1d4e-3c39-5b0e-9a52-0d8a8f6f7a11")
 
-// ActivityID is the GUID of the social activity that a post becomes, and so the id of its link. The network is Post.Source,
+// ActivityID is the GUID of the social activity that a post becomes, and so the id of its link. The network is Post.Network,
 // the post's id Post.ID; the same id on two networks is two posts. It depends on nothing but its arguments: not on the rule,
 // so that no change of rules between two deliveries can make a second record.
 func ActivityID(instance, network, postID string, generation int) uuid.UUID {
@@ -18,7 +18,7 @@ func ActivityID(instance, network, postID string, generation int) uuid.UUID {
 }
 
 // ContactID is the GUID of the contact that we create for an author whom the instance does not know. The network is
-// Post.Source, the author's id Author.ID.
+// Post.Network, the author's id Author.ID.
 func ContactID(instance, network, authorID string) uuid.UUID {
 	return derive("contact", instance, network, authorID)
 }

@@ -81,7 +81,7 @@ func TestIdentityIsThatOfThePostHoweverItsIDIsWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := payload.ActivityID("contoso", p.Source, p.ID, 1); got != want {
+		if got := payload.ActivityID("contoso", p.Network, p.ID, 1); got != want {
 			t.Errorf("id %s is %q", id, p.ID)
 		}
 	}

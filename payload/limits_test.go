@@ -35,13 +35,16 @@ func TestBuildCutsInUTF16UnitsBetweenCharacters(t *testing.T) {
 		"a title of 201 is cut without an ellipsis": {title: text(201), text: "x", subject: text(200), description: "x"},
 		"a blank title is none":                     {title: " \n", text: "x", subject: "x", description: "x"},
 		"a title stands without a text":             {title: "x", subject: "x"},
+		"a title on several lines becomes one":      {title: " a\r\nb\n\n\tc\u2028d\u0085e \u00a0 f ", text: "x", subject: "a b c d e f", description: "x"},
+		"a text on several lines has one subject":   {text: "a\nb  c\n", subject: "a b c", description: "a\nb  c\n"},
+		"white space is not counted to the limit":   {title: text(199) + "   \n  é!", text: "x", subject: text(199) + " ", description: "x"},
 		"nothing stays nothing":                     {},
 		"a character that Dynamics refuses is lost": {text: "a\x00b\x0b\ufffe", subject: "ab", description: "ab"},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := payload.Build(&payload.Post{ID: "1", Title: tc.title, Text: tc.text}, payload.Target{Entity: "lead"})
+			a, err := payload.Build(&payload.Post{ID: "1", Title: tc.title, Text: tc.text}, payload.Options{Entity: "lead"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -71,7 +74,7 @@ func TestBuildRefusesNotesOverTheLimit(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := payload.Build(&payload.Post{ID: "1"}, payload.Target{Entity: "lead", Notes: tc.notes})
+			a, err := payload.Build(&payload.Post{ID: "1"}, payload.Options{Entity: "lead", Notes: tc.notes})
 			if tc.length == 0 {
 				if err != nil || a.Additional.Notes != strings.TrimSuffix(tc.notes, "\x00") {
 					t.Fatalf("notes = %q, %v, want them whole", a.Additional.Notes, err)
@@ -93,7 +96,7 @@ func TestBuildKeepsTheAdditionalParametersWithinTheColumn(t *testing.T) {
 	t.Parallel()
 	share := func(change func(*payload.Post)) payload.Post {
 		p := payload.Post{
-			ID: "1", Type: "share", Source: "twitter", URL: "https://example.com/1",
+			ID: "1", Type: "share", Network: "twitter", URL: "https://example.com/1",
 			Author:     payload.Author{Handle: "s", FullName: "S", ExternalID: "11"},
 			Referenced: &payload.Reference{Author: payload.Author{Handle: "o", FullName: "O", Link: "http://www.twitter.com/o"}},
 		}
@@ -107,7 +110,7 @@ func TestBuildKeepsTheAdditionalParametersWithinTheColumn(t *testing.T) {
 	base := func(change func(*payload.Post)) int {
 		p := share(change)
 		p.URL = "https://e.com/" + strings.Repeat("u", 300-14)
-		a, err := payload.Build(&p, payload.Target{Entity: "lead", Notes: notes, Backlink: backlink})
+		a, err := payload.Build(&p, payload.Options{Entity: "lead", Notes: notes, Backlink: backlink})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -141,7 +144,7 @@ func TestBuildKeepsTheAdditionalParametersWithinTheColumn(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := payload.Build(&tc.post, payload.Target{Entity: "lead", Notes: notes, Backlink: tc.backlink})
+			a, err := payload.Build(&tc.post, payload.Options{Entity: "lead", Notes: notes, Backlink: tc.backlink})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,10 +188,10 @@ func FuzzBuild(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, title, link, handle, name, notes, kind, source, sentiment string, influence float64) {
 		author := payload.Author{ID: handle, ExternalID: handle, Handle: handle, Name: name, FullName: name, Link: link}
 		p := &payload.Post{
-			ID: "1", ExternalID: handle, Text: text, Title: title, URL: link, Type: kind, Source: source, Sentiment: sentiment,
+			ID: "1", ExternalID: handle, Text: text, Title: title, URL: link, Type: kind, Network: source, Sentiment: sentiment,
 			Score: &payload.Score{Influence: influence}, Author: author, Referenced: &payload.Reference{Author: author},
 		}
-		a, err := payload.Build(p, payload.Target{Entity: "incident", Notes: notes, Backlink: link})
+		a, err := payload.Build(p, payload.Options{Entity: "incident", Notes: notes, Backlink: link})
 		if err != nil {
 			var long *payload.NotesError
 			if !errors.As(err, &long) || long.Length <= payload.MaxNotes {

@@ -1,6 +1,9 @@
 package payload
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Kinds of post, as the event's postType spells them, lower case.
 const (
@@ -18,9 +21,9 @@ type Post struct {
 	ContentType string // post.contentType as sent: POST, IMAGE, VIDEO, LINK
 	URL         string // post.uri
 	Title       string // post.title
-	Text        string // post.content.text
+	Text        string // post.content.text; of a share that shows only the start of its original, the whole original
 	Language    string // post.language.code, lower case: ISO 639-1
-	Source      string // post.source.param, lower case: twitter, facebook, youtubevideos, blogs, board, ...
+	Network     string // post.source.param, lower case: twitter, facebook, youtubevideos, blogs, board, ...; rules call it post.source
 
 	Sentiment      string  // post.sentiment.polarity, lower case: positive, neutral, negative, or empty
 	SentimentScore float64 // post.sentiment.value, -1 to 1
@@ -47,7 +50,7 @@ func (p *Post) IsReply() bool { return p.Type == TypeReply }
 // IsPrivate reports whether the post is a private message.
 func (p *Post) IsPrivate() bool { return p.Type == TypePrivateMessage }
 
-// Score is what a provider said of the post or its author when it was published.
+// Score is a provider's rating of the post or its author at the time of publication.
 type Score struct {
 	Reach     int     // score.normalScore, 1 (lowest) to 5; 0 when not given
 	Influence float64 // score.providerScore, usually 0 to 99
@@ -61,13 +64,26 @@ type Author struct {
 	Handle     string // profile.externalHandle, without a leading @
 	Name       string // profile.name: the name that MSE shows, often "Display Name @handle"
 	FullName   string // profile.displayName
-	Link       string // the author's page; only Facebook and Twitter have one that can be built
+	Link       string // the author's page: profile.uri when that is an http address, else built for Facebook and Twitter
 	Location   Location
 }
 
-// Known reports whether the network tells anything about who the author is.
+// Known reports whether the event says who the author is.
 func (a Author) Known() bool {
 	return a.ID != "" || a.Handle != "" || a.Name != "" || a.FullName != ""
+}
+
+// Names returns the first and last name of a contact for the author. It takes the full name, else the name, the handle or the id:
+// the first of them that has a letter or a digit. The last word without emojis at its end is the last name. The last name is empty
+// only when all four are.
+func (a Author) Names() (first, last string) {
+	names := [...]string{oneLine(Clean(a.FullName)), oneLine(Clean(a.Name)), oneLine(Clean(a.Handle)), oneLine(Clean(a.ID))}
+	for _, name := range names {
+		if first, last := lastName(name); last != "" {
+			return first, last
+		}
+	}
+	return "", cmp.Or(names[:]...)
 }
 
 // Location is where a post or its author is, as the network says.

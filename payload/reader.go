@@ -11,8 +11,8 @@ const (
 	maxPath  = 8  // more than the nesting of the fields that we read; what we skip needs no path
 )
 
-// reader walks one JSON document (RFC 8259) from left to right, without a tree. It keeps the first thing that is wrong and
-// the field where it was; from then on every call returns a zero value, so its callers need not check for errors.
+// reader walks one JSON document (RFC 8259) from left to right, without a tree. It keeps the first error with its field. After an
+// error every call returns a zero value, so callers need not check for errors.
 //
 // An object is walked as
 //
@@ -31,7 +31,7 @@ type reader struct {
 
 // step is one level of nesting: the field of an object, or the place in an array.
 type step struct {
-	name  []byte // nil while a field that we do not know is skipped: strangers' names are not repeated in errors
+	name  []byte // nil while a field that we do not know is skipped: names from the event are not repeated in errors
 	index int
 	list  bool
 }
@@ -80,7 +80,7 @@ func (r *reader) next() bool {
 	return r.broken()
 }
 
-// name is that of the field at hand. It is valid until the next call.
+// name is the name of the current field. It is valid until the next call.
 func (r *reader) name() []byte { return r.path[r.depth-1].name }
 
 // array enters an array and stands at its first element, or reports that there is none.
@@ -261,7 +261,7 @@ func (r *reader) broken() bool {
 	return r.fail("not JSON at byte " + strconv.Itoa(r.pos))
 }
 
-// fail keeps the first error, under the name of the field at hand. It returns false, for its callers to pass on.
+// fail keeps the first error, with the name of the current field. It returns false, for its callers to return.
 func (r *reader) fail(reason string) bool {
 	if r.err == nil {
 		r.err = &DecodeError{Field: r.place(), Reason: reason}
@@ -282,7 +282,7 @@ func (r *reader) place() string {
 	return place
 }
 
-// kind says what a value is, in words for errors; empty when it is no JSON value.
+// kind is the type of a value, in words for errors; empty when it is no JSON value.
 type kind = string
 
 const (

@@ -15,16 +15,16 @@ import (
 // text reads a string, without the characters that Dynamics refuses.
 func (r *reader) text() string {
 	s, escaped := r.plain("a string")
-	if !escaped && !strings.Contains(s, "\xef\xbf") { // controls come as escapes only, U+FFFE and U+FFFF begin like this
+	if !escaped && !strings.Contains(s, "\xef\xbf") { // control characters are always escaped; U+FFFE and U+FFFF start with these bytes
 		return s
 	}
-	return clean(s)
+	return Clean(s)
 }
 
 // word reads a string that names one of a few things, in lower case.
 func (r *reader) word() string { return strings.ToLower(strings.TrimSpace(r.text())) }
 
-// plain reads a string with all its characters, and tells whether any was written as an escape.
+// plain reads a string with all its characters, and reports whether it has escapes.
 func (r *reader) plain(want string) (s string, escaped bool) {
 	if r.err != nil || r.null() {
 		return "", false
@@ -87,7 +87,7 @@ func (r *reader) whole() int {
 	return int(f)
 }
 
-// dateLayouts differ in the colon of the offset: events come with and without it. Fractions of a second need no layout.
+// dateLayouts are with and without a colon in the offset, as events have both. Fractions of a second need no layout.
 var dateLayouts = [...]string{time.RFC3339, "2006-01-02T15:04:05Z0700"}
 
 // date reads a time with its offset. Blank is missing.
@@ -97,7 +97,7 @@ func (r *reader) date() time.Time {
 		return time.Time{}
 	}
 	for _, layout := range dateLayouts {
-		// Not time.Parse, which would bring in the zone of the machine.
+		// time.Parse would use the local zone where the offsets agree.
 		if t, err := time.ParseInLocation(layout, s, time.UTC); err == nil {
 			return t
 		}

@@ -1,7 +1,9 @@
 package payload
 
 import (
+	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -15,8 +17,8 @@ func Units(s string) int {
 	return n
 }
 
-// cut returns the longest start of s that has at most limit UTF-16 units and ends between runes.
-func cut(s string, limit int) string {
+// Cut returns the longest start of s that has at most limit UTF-16 units and ends between runes.
+func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
@@ -35,8 +37,8 @@ func refused(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
-// clean drops what Dynamics refuses, and replaces what is not UTF-8.
-func clean(s string) string {
+// Clean drops the characters that Dynamics refuses, and replaces what is not UTF-8.
+func Clean(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, refused) {
 		return s
 	}
@@ -46,4 +48,75 @@ func clean(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// oneLine puts single spaces where a text has white space and line breaks.
+func oneLine(s string) string {
+	spaced := true // there is white space before r, or nothing
+	for _, r := range s {
+		if unicode.IsSpace(r) && (spaced || r != ' ') {
+			return strings.Join(strings.Fields(s), " ")
+		}
+		spaced = r == ' '
+	}
+	if spaced {
+		return strings.Join(strings.Fields(s), " ")
+	}
+	return s
+}
+
+// whole returns the original of a share whose text is clipped: the text, after any "RT @handle: ", is the start of the original
+// followed by "…". White space is not compared, since networks replace line breaks. In every other case whole returns the text.
+func whole(shared, original string) string {
+	start, clipped := strings.CutSuffix(strings.TrimSpace(shared), "…")
+	if !clipped || original == "" {
+		return shared
+	}
+	line := oneLine(original)
+	for start = oneLine(start); start != ""; {
+		if more, found := strings.CutPrefix(line, start); found && strings.Trim(more, " …") != "" {
+			return original
+		}
+		rest, retweet := strings.CutPrefix(start, "RT @")
+		_, rest, colon := strings.Cut(rest, ": ")
+		if !retweet || !colon {
+			break
+		}
+		start = rest
+	}
+	return shared
+}
+
+// lastName splits a name into its last word and the words before it. Emojis and other signs at the end are not part of the name.
+// Without any letter or digit there is no last name.
+func lastName(name string) (first, last string) {
+	words := strings.Fields(name)
+	for n, word := range slices.Backward(words) {
+		word = trimEmoji(word)
+		if strings.ContainsFunc(word, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsNumber(r) }) {
+			return strings.Join(words[:n], " "), word
+		}
+	}
+	return "", ""
+}
+
+// trimEmoji drops the emojis at the end of a word, with the signs that join and vary them.
+func trimEmoji(word string) string {
+	const (
+		variation = '\ufe0f' // shows the character before it as an emoji
+		keycap    = '\u20e3' // makes a key of the digit before it
+	)
+	for word != "" {
+		r, width := utf8.DecodeLastRuneInString(word)
+		switch {
+		case r == keycap:
+			word = strings.TrimRight(strings.TrimSuffix(word, string(keycap)), string(variation))
+			word = strings.TrimRight(word, "0123456789#*")
+		case r == variation || unicode.In(r, unicode.So, unicode.Sk, unicode.Cf):
+			word = word[:len(word)-width]
+		default:
+			return word
+		}
+	}
+	return word
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/expr-lang/expr/optimizer"
 	"github.com/expr-lang/expr/parser"
 	"github.com/expr-lang/expr/vm"
+
+	"postlink/rules/source"
 )
 
 // Limits of a condition.
@@ -26,13 +28,14 @@ const (
 	maxWork      = 1 << 18  // steps of all loops together, and bytes of text that it may make, on one post
 )
 
-// conditionCompiler turns conditions into programs. It remembers the types that it has met: for one goroutine at a time.
+// conditionCompiler turns conditions into programs. It caches types, so it serves one goroutine at a time.
 type conditionCompiler struct {
 	config *conf.Config
 }
 
+// newCompiler returns a compiler of conditions over env that must be true or false.
 func newCompiler() *conditionCompiler {
-	config := conf.New(env{}) // not a pointer: the library then finds fields by their place instead of their name
+	config := conf.New(env{}) // not a pointer: the library then finds fields by index instead of by name
 	config.Expect = reflect.Bool
 	config.MaxNodes = maxNodes
 	for _, option := range hidden {
@@ -42,11 +45,11 @@ func newCompiler() *conditionCompiler {
 }
 
 // compile returns the program of a rule's condition, or what is wrong with it.
-func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *Problem) {
+func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *source.Problem) {
 	tree, flaw := c.check(r.When)
 	if flaw == nil {
 		var program *vm.Program
-		if program, flaw = c.link(tree); flaw == nil {
+		if program, flaw = c.assemble(tree); flaw == nil {
 			return program, nil
 		}
 	}
@@ -57,21 +60,22 @@ func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *Problem) {
 	return nil, &p
 }
 
-// flaw is what is wrong with a condition, at a character of it.
+// flaw is a problem of a condition, and the character where it is.
 type flaw struct {
 	at      int
 	message string
 }
 
-// Places of flaws that are not at one character.
+// Values of flaw.at for flaws that have no character of their own.
 const (
 	wholeCondition = -1
 	conditionsEnd  = maxCondition
 )
 
-// check parses a condition and holds it against the language.
+// check parses a condition and checks it against our part of the language, in the order that gives the best messages: names and
+// functions first (grammar), then the library's check of types, then the kinds of values (types).
 func (c *conditionCompiler) check(when string) (tree *parser.Tree, wrong *flaw) {
-	defer func() { // the library's parser meets conditions that its authors did not think of
+	defer func() { // the library's parser may panic on unusual conditions
 		if crash := recover(); crash != nil {
 			tree, wrong = nil, &flaw{message: fmt.Sprintf("the condition cannot be compiled: %v; write it in another way", crash)}
 		}
@@ -93,8 +97,9 @@ func (c *conditionCompiler) check(when string) (tree *parser.Tree, wrong *flaw) 
 	return tree, t.wrong
 }
 
-// link makes the program of a checked tree, and changes the tree on the way.
-func (c *conditionCompiler) link(tree *parser.Tree) (program *vm.Program, wrong *flaw) {
+// assemble makes the program of a checked tree: it puts in the constants and the counters of work (patch), checks the types of the
+// new nodes, and compiles. It changes the tree.
+func (c *conditionCompiler) assemble(tree *parser.Tree) (program *vm.Program, wrong *flaw) {
 	defer func() {
 		if crash := recover(); crash != nil {
 			program, wrong = nil, &flaw{message: fmt.Sprintf("the condition cannot be compiled: %v; write it in another way", crash)}
@@ -123,7 +128,7 @@ var (
 	assigning = `unexpected token Operator("=")`
 )
 
-// explain puts an error of the library into the words of people who write conditions.
+// explain rewrites an error of the library in the words of rule authors.
 func explain(err error) *flaw {
 	f := &flaw{at: wholeCondition, message: own(err.Error())}
 	if at, ok := errors.AsType[*file.Error](err); ok {
@@ -147,7 +152,7 @@ func explain(err error) *flaw {
 	return f
 }
 
-// typeName is what people call a type of the library.
+// typeName is the name of a library type for rule authors.
 func typeName(t string) string {
 	switch {
 	case t == "string":
@@ -162,7 +167,7 @@ func typeName(t string) string {
 	return t
 }
 
-// hint says what somebody meant who wrote a name that stands for nothing.
+// hint ends a message about an unknown name: what the author probably meant.
 func hint(name string) string {
 	for _, n := range postNames {
 		if strings.EqualFold(n, name) {
@@ -172,24 +177,24 @@ func hint(name string) string {
 	return "conditions read the post, as in post.text"
 }
 
-// problem is something wrong at a character of the rule's condition.
-func (r *Rule) problem(at int, format string, args ...any) Problem {
-	p := Problem{Rule: r.Name, Message: fmt.Sprintf(format, args...)}
-	if r.Origin != nil && r.Origin.when.yaml != nil && r.Origin.when.yaml.Value == r.When {
-		p.Pos = r.Origin.when.at(at)
-		p.Snippet = r.Origin.when.file.snippet(p.Pos)
+// problem makes a Problem at a character of the rule's condition.
+func (r *Rule) problem(at int, format string, args ...any) source.Problem {
+	p := source.Problem{Rule: r.Name, Message: fmt.Sprintf(format, args...)}
+	if r.Origin != nil && r.Origin.when.Scalar() == r.When {
+		p.Pos = r.Origin.when.At(at)
+		p.Snippet = r.Origin.when.Snippet(p.Pos)
 		return p
 	}
-	text := newSource("", r.When)
-	p.Pos = text.position(at)
-	p.Snippet = text.snippet(p.Pos)
-	if r.Pos != (Position{}) {
+	text := source.NewFile("", r.When)
+	p.Pos = text.Position(at)
+	p.Snippet = text.Snippet(p.Pos)
+	if r.Pos != (source.Position{}) {
 		p.Pos = r.Pos
 	}
 	return p
 }
 
-// hidden are functions that only we can call: no condition can spell their names.
+// hidden are functions that patch puts into conditions. Rule authors cannot call them: their names are not valid in a condition.
 var hidden = []expr.Option{
 	expr.Function(mentionsFunc, func(params ...any) (any, error) {
 		return params[0].(*post).holdsAny(params[1].(*keywords).all), nil
@@ -219,6 +224,7 @@ const (
 // keywords are the constant arguments of a call to post.mentions.
 type keywords struct{ all []keyword }
 
+// isPost reports whether a node is the variable post itself.
 func isPost(n ast.Node) bool {
 	id, ok := n.(*ast.IdentifierNode)
 	return ok && id.Value == "post"

@@ -8,9 +8,10 @@ import (
 	"github.com/expr-lang/expr/parser"
 
 	"postlink/payload"
+	"postlink/rules/source"
 )
 
-// Outcome is what a rule makes of a post.
+// Outcome is the result of a rule for a post.
 type Outcome string
 
 // The outcomes of a rule.
@@ -19,10 +20,10 @@ const (
 	Shadowed Outcome = "shadowed" // its condition holds, but a newer rule acts
 	NoMatch  Outcome = "no match" // its condition does not hold
 	Failed   Outcome = "error"    // its condition could not be evaluated
-	Inactive Outcome = "inactive" // it is switched off; the clauses say what its condition would be
+	Inactive Outcome = "inactive" // it is switched off; its clauses are evaluated all the same
 )
 
-// Explanation says what a rule makes of a post, and why.
+// Explanation is the outcome of a rule for a post, with the reasons.
 type Explanation struct {
 	Rule    *Rule
 	Outcome Outcome
@@ -34,20 +35,20 @@ type Explanation struct {
 type Clause struct {
 	Text  string // in the library's spelling
 	Holds bool
-	Err   error // why it could not be evaluated; it does not keep the others from being told
+	Err   error // why it could not be evaluated; the other clauses are evaluated all the same
 }
 
-// Explain says what every rule makes of the post, the newest first. It evaluates each clause on its own, be it decisive or not:
-// this is for people, and far slower than Match.
+// Explain returns the outcome of every rule for the post, the newest rule first. It evaluates every clause on its own, including
+// those that do not decide. It is made for people, and is far slower than Match.
 func (s *Set) Explain(p *payload.Post) []Explanation {
 	r := s.begin(p)
 	defer s.end(r)
 	c := newCompiler()
-	told := make([]Explanation, len(s.rules))
+	all := make([]Explanation, len(s.rules))
 	taken := false
 	for i := range s.rules {
 		rule := &s.rules[i]
-		e := &told[i]
+		e := &all[i]
 		e.Rule, e.Clauses = &rule.rule, c.clauses(rule.rule, r)
 		holds, err := r.ask(rule.program)
 		switch {
@@ -63,7 +64,7 @@ func (s *Set) Explain(p *payload.Post) []Explanation {
 			e.Outcome, taken = Acts, true
 		}
 	}
-	return told
+	return all
 }
 
 // clauses evaluates the clauses of a rule's condition.
@@ -74,17 +75,17 @@ func (c *conditionCompiler) clauses(rule Rule, r *run) []Clause {
 	}
 	var clauses []Clause
 	split(tree.Node, func(text string, clause ast.Node) {
-		told := Clause{Text: text}
-		program, wrong := c.link(&parser.Tree{Node: clause, Source: file.NewSource(rule.When)})
+		result := Clause{Text: text}
+		program, wrong := c.assemble(&parser.Tree{Node: clause, Source: file.NewSource(rule.When)})
 		if wrong != nil {
 			p := rule.problem(wrong.at, "%s", wrong.message)
-			told.Err = Problems{p}
+			result.Err = source.Problems{p}
 		} else if holds, err := r.ask(program); err != nil {
-			told.Err = rule.failure(err)
+			result.Err = rule.failure(err)
 		} else {
-			told.Holds = holds
+			result.Holds = holds
 		}
-		clauses = append(clauses, told)
+		clauses = append(clauses, result)
 	})
 	return clauses
 }

@@ -9,12 +9,13 @@ import (
 	"testing"
 
 	"postlink/rules"
+	"postlink/rules/source"
 )
 
 // load reads rules from one file, as the catalog does.
-func load(file string, data []byte) (*rules.Set, rules.Problems) {
-	var problems rules.Problems
-	n, ok := rules.Parse(file, data, &problems)
+func load(file string, data []byte) (*rules.Set, source.Problems) {
+	var problems source.Problems
+	n, ok := source.Parse(file, data, &problems)
 	if !ok {
 		return nil, problems
 	}
@@ -23,7 +24,7 @@ func load(file string, data []byte) (*rules.Set, rules.Problems) {
 		rs = rules.ReadRules(f)
 	}
 	set, err := rules.Compile(rs)
-	if more, ok := errors.AsType[rules.Problems](err); ok {
+	if more, ok := errors.AsType[source.Problems](err); ok {
 		problems = append(problems, more...)
 	}
 	problems.Sort()

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/builtin"
+
+	"postlink/rules/source"
 )
 
-// allowed are the functions of expr-lang that conditions may use: those whose answer follows from the post alone, and cannot
-// be much larger than it. So no condition can stop a worker, and a replay decides as the first run did.
+// allowed are the functions of expr-lang that conditions may use. Their result depends on the post alone, so that a replay decides
+// as the first run did, and cannot be much larger than the post, so that no condition can stop a worker.
 var allowed = []string{
 	"all", "any", "none", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "count", "sum",
 	"len", "first", "last", "indexOf", "lastIndexOf", "hasPrefix", "hasSuffix",
@@ -21,7 +24,7 @@ var allowed = []string{
 	"date", "duration", "timezone",
 }
 
-// refusals tell why a function is not allowed where that is not obvious.
+// refusals are the reasons why functions are not allowed, where they are not obvious.
 var refusals = map[string]string{
 	"now":      "now() would decide differently on every replay; compare post.publishedAt with date(...), or with post.acquiredAt",
 	"keys":     "keys() has no fixed order",
@@ -31,12 +34,13 @@ var refusals = map[string]string{
 	"fromJSON": "fromJSON() gives values of unknown type",
 }
 
-// grammar is what a condition must hold to before its types are known. It stops at the first flaw.
+// grammar checks a condition before its types are known. It stops at the first flaw.
 type grammar struct {
 	wrong   *flaw
 	nesting int
 }
 
+// refuse keeps the first flaw, at the start of a node.
 func (g *grammar) refuse(n ast.Node, format string, args ...any) {
 	if g.wrong == nil {
 		g.wrong = &flaw{at: n.Location().From, message: fmt.Sprintf(format, args...)}
@@ -62,7 +66,7 @@ func (g *grammar) walk(n ast.Node) {
 		if name, ok := field(n.Callee); ok && name == "mentions" {
 			for _, arg := range n.Arguments {
 				if text, ok := arg.(*ast.StringNode); ok && !newKeyword(text.Value).visible() {
-					g.refuse(arg, "the keyword %s has no word in it; write letters or digits, with or without @, # or $ before them", quote(text.Value))
+					g.refuse(arg, "the keyword %s has no word in it; write letters or digits, with or without @, # or $ before them", strconv.Quote(text.Value))
 				}
 			}
 		}
@@ -77,7 +81,7 @@ func (g *grammar) walk(n ast.Node) {
 	}
 }
 
-// member checks names, which the library would report without saying what was meant.
+// member checks names of fields. The library would report them without a suggestion.
 func (g *grammar) member(n *ast.MemberNode) {
 	owner, known := "", []string(nil)
 	if isPost(n.Node) {
@@ -91,13 +95,13 @@ func (g *grammar) member(n *ast.MemberNode) {
 		g.refuse(n.Property, "write the name of the field, as in post.text")
 	case !ok:
 	case known != nil && !slices.Contains(known, name.Value):
-		g.refuse(name, "unknown name %s.%s; %s", owner, name.Value, suggest(name.Value, known))
+		g.refuse(name, "unknown name %s.%s; %s", owner, name.Value, source.Suggest(name.Value, known))
 	case name.Value == "Local":
 		g.refuse(name, "the local time differs from worker to worker; write .In(timezone(\"Europe/Berlin\"))")
 	}
 }
 
-// letters refuses comparing a field that is in lower case with a text that is not: that never holds.
+// letters refuses to compare a lower-case field with a text that has upper-case letters: they are never equal.
 func (g *grammar) letters(n *ast.BinaryNode, side, other ast.Node) {
 	name, ok := field(side)
 	if !ok || !lowerCase[name] {
@@ -117,11 +121,13 @@ func (g *grammar) letters(n *ast.BinaryNode, side, other ast.Node) {
 	}
 	for _, t := range texts {
 		if text, ok := t.(*ast.StringNode); ok && strings.ToLower(text.Value) != text.Value {
-			g.refuse(t, "post.%s is always in lower case, so it never equals %s; write %s", name, quote(text.Value), quote(strings.ToLower(text.Value)))
+			g.refuse(t, "post.%s is always in lower case, so it never equals %s; write %s", name, strconv.Quote(text.Value), strconv.Quote(strings.ToLower(text.Value)))
 		}
 	}
 }
 
+// function checks a call of a function of expr-lang. Dates, durations and time zones that are written as texts are evaluated here, so
+// that a mistake in them is an error of the rule and not of every post.
 func (g *grammar) function(n *ast.BuiltinNode) {
 	if !slices.Contains(allowed, n.Name) {
 		if why, ok := refusals[n.Name]; ok {
@@ -153,7 +159,7 @@ func (g *grammar) function(n *ast.BuiltinNode) {
 	}
 }
 
-// call evaluates a function of expr-lang that needs no post.
+// call evaluates a function of expr-lang on constant texts. Some functions check their arguments in Validate, the others take one.
 func call(name string, args []any) (any, error) {
 	f := builtin.Builtins[builtin.Index[name]]
 	if f.Validate != nil {
@@ -184,12 +190,14 @@ func texts(nodes []ast.Node) (values []any, all bool) {
 	return values, all
 }
 
-// types is what a condition must hold to once its types are known: values are flat, so that none can grow beyond the
-// condition and the post. It stops at the first flaw.
+// types checks a condition once its types are known: values must be flat, so that none can grow beyond the condition and the post.
+// It stops at the first flaw.
 type types struct{ grammar }
 
+// walk refuses the post or the author as a value, methods that are not called, lists in lists, which could double in size with each
+// step, and + between values of unknown kind, which could be such lists.
 func (t *types) walk(n ast.Node) {
-	base, callee := ast.Node(nil), ast.Node(nil) // the children that need not be plain values
+	base, callee := ast.Node(nil), ast.Node(nil) // the children that may be other than plain values
 	switch n := n.(type) {
 	case *ast.MemberNode:
 		base = n.Node
@@ -223,6 +231,7 @@ func (t *types) walk(n ast.Node) {
 	}
 }
 
+// isPredicate reports whether a node is the body of a loop, such as the second argument of any.
 func isPredicate(n ast.Node) bool {
 	_, ok := n.(*ast.PredicateNode)
 	return ok
@@ -233,7 +242,7 @@ func isTime(n ast.Node) bool {
 	return t == reflect.TypeFor[time.Time]() || t == reflect.TypeFor[*time.Location]()
 }
 
-// kind of a node's value, behind pointers; Interface when it is not known.
+// kind is that of a node's value, without pointers; Interface when it is not known.
 func kind(n ast.Node) reflect.Kind {
 	t := n.Type()
 	for t.Kind() == reflect.Pointer {
@@ -242,6 +251,7 @@ func kind(n ast.Node) reflect.Kind {
 	return t.Kind()
 }
 
+// flat reports whether a node's value is a text, a number, a boolean or a date.
 func flat(n ast.Node) bool {
 	switch kind(n) {
 	case reflect.Bool, reflect.String, reflect.Int, reflect.Int64, reflect.Float64:

@@ -7,11 +7,17 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// patch prepares what is constant in a condition, and puts a meter into its loops.
+// patch precomputes the constants of a condition, and makes its loops count their steps:
+//
+//	post.mentions("a", "b")   the keywords are split into words once, not for each post
+//	date("2016-01-01")        the date is parsed once
+//	any(list, body)           becomes any(list, spend(); body), which fails once the budget is spent
+//	a + b, map(list, text)    charge the bytes of the new text
 type patch struct {
 	depth int // of loops around the node
 }
 
+// walk patches the children before the node, so that the inner loop of two counts for itself.
 func (p *patch) walk(place *ast.Node) {
 	if isPredicate(*place) {
 		p.depth++
@@ -40,6 +46,7 @@ func (p *patch) walk(place *ast.Node) {
 	}
 }
 
+// builtin patches a call of a function of expr-lang: those over constants, and loops.
 func (p *patch) builtin(place *ast.Node, n *ast.BuiltinNode) {
 	switch n.Name {
 	case "date", "duration", "timezone":
@@ -74,7 +81,7 @@ func (p *patch) builtin(place *ast.Node, n *ast.BuiltinNode) {
 	ast.Patch(&predicate.Node, metered)
 }
 
-// replace puts a call of one of our functions in the place of a node. The post is its first argument.
+// replace replaces a node by a call of one of our functions, with the post as the first argument.
 func replace(place *ast.Node, name string, args ...ast.Node) {
 	at := (*place).Location()
 	nodes := append([]ast.Node{&ast.IdentifierNode{Value: "post"}}, args...)
@@ -92,7 +99,7 @@ func isText(n ast.Node) bool {
 	return ok
 }
 
-// scans counts what reads through a whole text each time it is evaluated.
+// scans counts the operations that read a whole text each time they are evaluated.
 func scans(n ast.Node) int {
 	count := 0
 	switch n := n.(type) {
@@ -117,15 +124,16 @@ func scans(n ast.Node) int {
 
 var errWork = errors.New("the condition does too much on this post: it loops over too many values, or makes too much text; simplify it")
 
-// spend takes a step, and reading the post's text so many times, from what the condition may do.
+// spend charges a number of steps, and of scans of the post's text, to the condition's budget.
 func (v *post) spend(steps, scans int) error {
-	const scanned = 32 // bytes of text are read in the time of a step
+	const scanned = 32 // bytes of text that are read in the time of one step
 	return v.charge(steps + scans*(len(v.Text)+len(v.Title))/scanned)
 }
 
-// grow takes bytes of new text from it.
+// grow charges bytes of new text to the budget.
 func (v *post) grow(bytes int) error { return v.charge(bytes) }
 
+// charge takes work from the budget of the current condition, and fails when nothing is left.
 func (v *post) charge(work int) error {
 	if v.work -= work; v.work < 0 {
 		return errWork

@@ -9,7 +9,7 @@ import (
 	"postlink/payload"
 )
 
-// env is what a condition can name.
+// env holds the variables of a condition.
 type env struct {
 	Post *post `expr:"post"`
 }
@@ -47,7 +47,7 @@ type post struct {
 
 	title, text words
 	split       bool // whether title and text are filled
-	work        int  // what the condition at hand may still do
+	work        int  // what is left of the current condition's budget
 }
 
 type author struct {
@@ -61,11 +61,12 @@ type author struct {
 	City     string `expr:"city"`
 }
 
-// lowerCase are the fields that are in lower case whatever a network sends.
+// lowerCase are the fields that are always in lower case.
 var lowerCase = map[string]bool{"source": true, "sentiment": true, "language": true, "type": true}
 
 var postNames, authorNames = namesOf(reflect.TypeFor[post]()), namesOf(reflect.TypeFor[author]())
 
+// namesOf lists the fields of a type that rule authors can use.
 func namesOf(t reflect.Type) []string {
 	var names []string
 	for f := range t.Fields() {
@@ -76,11 +77,12 @@ func namesOf(t reflect.Type) []string {
 	return names
 }
 
+// set fills the post from a decoded one, and keeps the buffers of the post before it. Words are split when a condition first asks.
 func (v *post) set(p *payload.Post) {
 	mentions, title, text := v.Mentions, v.title, v.text
 	*v = post{
 		ID: p.ID, ExternalID: p.ExternalID, Type: p.Type, ContentType: p.ContentType, URL: p.URL,
-		Title: p.Title, Text: p.Text, Language: p.Language, Source: p.Source,
+		Title: p.Title, Text: p.Text, Language: p.Language, Source: p.Network,
 		Sentiment: p.Sentiment, SentimentScore: p.SentimentScore,
 		PublishedAt: p.PublishedAt, AcquiredAt: p.AcquiredAt,
 		Author: author{
@@ -97,12 +99,12 @@ func (v *post) set(p *payload.Post) {
 	}
 }
 
-// clear lets go of the post, and keeps what can be used again.
+// clear drops the post, and keeps the buffers.
 func (v *post) clear() {
 	*v = post{Mentions: v.Mentions, title: v.title.reset(), text: v.text.reset()}
 }
 
-// mentions serves keywords that are not known before the post is.
+// mentions serves calls whose keywords are not constant.
 func (v *post) mentions(keyword string, more ...string) bool {
 	if v.holds(newKeyword(keyword)) {
 		return true
@@ -120,6 +122,7 @@ func (v *post) holdsAny(ks []keyword) bool {
 	return slices.ContainsFunc(ks, v.holds)
 }
 
+// holds reports whether a keyword occurs in the title or in the text. It splits both into words on the first call for a post.
 func (v *post) holds(k keyword) bool {
 	if !v.split {
 		v.title, v.text, v.split = v.title.of(v.Title), v.text.of(v.Text), true
@@ -127,7 +130,7 @@ func (v *post) holds(k keyword) bool {
 	return k.in(&v.title) || k.in(&v.text)
 }
 
-// own puts the names of users in place of ours.
+// own replaces the names of our types by the names that rule authors use.
 func own(message string) string {
 	return strings.NewReplacer("*rules.post", "post", "rules.post", "post", "rules.author", "post.author").Replace(message)
 }

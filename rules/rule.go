@@ -3,13 +3,13 @@ package rules
 import (
 	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"postlink/payload"
+	"postlink/rules/source"
 )
 
 // MaxName is the longest name of a rule, in characters: names are shown in lists, and are labels of metrics.
@@ -21,10 +21,10 @@ type Rule struct {
 	Active bool   // an inactive rule neither acts nor shadows older ones
 	When   string // the condition, in expr-lang
 	Link   Link
-	Age    uint64    // order in which rule names entered the catalog: the highest is the newest; editing keeps it
-	Since  time.Time // when it became active: posts that arrived before are not its business; zero means always
-	Pos    Position  // where the rule was read from; zero when it came from the store
-	Origin *Origin   // where its parts stand; nil when it came from the store
+	Age    uint64          // order in which rule names entered the catalog: the highest is the newest; editing keeps it
+	Since  time.Time       // when it became active: it ignores posts that arrived before; zero means always
+	Pos    source.Position // where the rule was read from; zero when it came from the store
+	Origin *Origin         // where its parts stand; nil when it came from the store
 }
 
 // Link is the action of a rule: which record, where.
@@ -34,48 +34,24 @@ type Link struct {
 	Notes    string // at most payload.MaxNotes
 }
 
-// Origin says where the parts of a rule stand in its file.
+// Origin holds the positions of a rule's parts in its file.
 type Origin struct {
-	Name, When, Instance, Entity, Notes Position
+	Name, When, Instance, Entity, Notes source.Position
 
-	when Node
+	when source.Node
 }
 
-// Position is a place in a catalog file. Line and Column count from 1, columns in characters. Without a file it is a place in
-// a condition that was not read from one.
-type Position struct {
-	File   string
-	Line   int
-	Column int
-}
-
-// String is file:line:col, without the parts that are not known.
-func (p Position) String() string {
-	var parts []string
-	if p.File != "" {
-		parts = append(parts, p.File)
-	}
-	if p.Line > 0 {
-		parts = append(parts, strconv.Itoa(p.Line), strconv.Itoa(p.Column))
-	}
-	return strings.Join(parts, ":")
-}
-
-func (p Position) compare(o Position) int {
-	return cmp.Or(cmp.Compare(p.File, o.File), cmp.Compare(p.Line, o.Line), cmp.Compare(p.Column, o.Column))
-}
-
-// validate holds everything but the condition's meaning against the limits.
-func (r *Rule) validate() Problems {
+// validate checks everything except the meaning of the condition.
+func (r *Rule) validate() source.Problems {
 	at := Origin{}
 	if r.Origin != nil {
 		at = *r.Origin
 	}
-	var problems Problems
-	refuse := func(pos Position, format string, args ...any) {
-		problems = append(problems, Problem{
+	var problems source.Problems
+	refuse := func(pos source.Position, format string, args ...any) {
+		problems = append(problems, source.Problem{
 			Pos: cmp.Or(pos, r.Pos), Rule: r.Name, Message: fmt.Sprintf(format, args...),
-			Snippet: at.when.file.snippet(cmp.Or(pos, r.Pos)),
+			Snippet: at.when.Snippet(cmp.Or(pos, r.Pos)),
 		})
 	}
 	if why := checkName(r.Name); why != "" {
@@ -115,4 +91,69 @@ func checkName(name string) string {
 		return "the name starts or ends with white space; remove it"
 	}
 	return ""
+}
+
+// ReadRules reads the list under rules:. It reports what is missing or has the wrong shape, and returns the complete rules in the
+// order of the file, without an age. Whether their values are good is checked by Compile. The condition of an incomplete rule is
+// checked here, so that every problem of a file is reported at once.
+func ReadRules(n source.Node) []Rule {
+	var rules []Rule
+	for _, item := range n.Items() {
+		var problems source.Problems
+		r := readRule(item.ReportTo(&problems))
+		switch {
+		case len(problems) == 0 && !item.HasAlias():
+			rules = append(rules, r)
+		case strings.TrimSpace(r.When) != "":
+			if _, problem := newCompiler().compile(&r); problem != nil {
+				problems = append(problems, *problem)
+			}
+		}
+		n.Add(problems...)
+	}
+	return rules
+}
+
+// readRule reads one rule. It reports what is missing, and returns what it could read.
+func readRule(n source.Node) Rule {
+	if !n.IsMapping() {
+		n.Report("this is not a rule; write name, when and link")
+		return Rule{}
+	}
+	n = n.OfRule(n.ReportTo(nil).Fields("name")["name"].Text())
+	f := n.Fields("name", "active", "when", "link")
+	r := Rule{Name: required(n, f, "name"), Active: true, When: readWhen(n, f), Pos: cmp.Or(f["name"].Pos(), n.Pos())}
+	if active, ok := f["active"]; ok {
+		r.Active = active.Bool()
+	}
+	r.Origin = &Origin{Name: r.Pos, When: f["when"].Pos(), when: f["when"]}
+	link, ok := f["link"]
+	switch {
+	case !ok:
+		n.Report("link is missing; write link: {instance: NAME, entity: NAME}")
+	case !link.IsMapping():
+		link.Report("write where to link to: {instance: NAME, entity: NAME}")
+	default:
+		l := link.Fields("instance", "entity", "notes")
+		r.Link = Link{Instance: required(link, l, "instance"), Entity: required(link, l, "entity"), Notes: l["notes"].Text()}
+		r.Origin.Instance, r.Origin.Entity, r.Origin.Notes = l["instance"].Pos(), l["entity"].Pos(), l["notes"].Pos()
+	}
+	return r
+}
+
+// readWhen returns the text of a condition. A plain true is a boolean in YAML, and a condition that holds for every post.
+func readWhen(n source.Node, fields map[string]source.Node) string {
+	if when := fields["when"]; when.IsBool() {
+		return when.Scalar()
+	}
+	return required(n, fields, "when")
+}
+
+// required returns the text of a field that must be there.
+func required(n source.Node, fields map[string]source.Node, key string) string {
+	f, ok := fields[key]
+	if !ok {
+		n.Report("%s is missing", key)
+	}
+	return f.Text()
 }

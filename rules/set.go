@@ -3,22 +3,24 @@ package rules
 import (
 	"cmp"
 	"errors"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/expr-lang/expr/file"
 	"github.com/expr-lang/expr/vm"
 	"golang.org/x/sync/errgroup"
 
 	"postlink/payload"
+	"postlink/rules/source"
 )
 
 // Set is a compiled collection of rules. It is immutable: any number of goroutines may use it at once.
 type Set struct {
-	rules  []condition // the newest first
-	byName map[string]int
+	rules  []condition  // the newest first
 	active []*condition // the newest first
 	runs   sync.Pool    // of *run
 }
@@ -32,23 +34,29 @@ type condition struct {
 // Match says which rule takes a post.
 type Match struct {
 	Rule   *Rule     // the newest active rule whose condition holds; nil when there is none. Not to be changed
-	Failed []Failure // rules that are newer than Rule and could not say, the newest first
+	Failed []Failure // rules newer than Rule whose condition could not be evaluated, the newest first
 }
 
-// Compile makes a set of rules. Rules of the same age count as newer the later they come.
+// Failure is a condition that could not be evaluated on a post.
+type Failure struct {
+	Rule *Rule
+	Err  error // where in the condition and why, without anything that the post says
+}
+
+// Compile makes a set of rules, on all processors. Of rules with the same age, a later one counts as newer.
 //
-// The error is Problems: everything that is wrong with any of the rules, be they active or not.
+// The error is source.Problems: everything that is wrong with any of the rules, be they active or not.
 func Compile(rs []Rule) (*Set, error) {
-	s := &Set{rules: make([]condition, len(rs)), byName: make(map[string]int, len(rs))}
+	s := &Set{rules: make([]condition, len(rs))}
 	s.runs.New = func() any { return newRun() }
 	problems := duplicates(rs)
 
-	// A compiler remembers types, so that each worker has its own; what it works on is cut into more shares than there are
-	// workers, since conditions differ in length.
+	// A compiler caches types and serves one goroutine at a time, so each worker takes its own from a pool. There are more shares
+	// than workers, since conditions differ in length.
 	const share = 64
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	found := make([]Problems, (len(rs)+share-1)/share)
+	found := make([]source.Problems, (len(rs)+share-1)/share)
 	compilers := sync.Pool{New: func() any { return newCompiler() }}
 	for i := range found {
 		group.Go(func() error {
@@ -75,7 +83,7 @@ func Compile(rs []Rule) (*Set, error) {
 	for _, f := range found {
 		problems = append(problems, f...)
 	}
-	if err := problems.err(); err != nil {
+	if err := problems.Err(); err != nil {
 		return nil, err
 	}
 
@@ -83,7 +91,6 @@ func Compile(rs []Rule) (*Set, error) {
 	slices.SortStableFunc(s.rules, func(a, b condition) int { return cmp.Compare(b.rule.Age, a.rule.Age) })
 	for i := range s.rules {
 		c := &s.rules[i]
-		s.byName[c.rule.Name] = i
 		if c.rule.Active {
 			s.active = append(s.active, c)
 		}
@@ -91,8 +98,9 @@ func Compile(rs []Rule) (*Set, error) {
 	return s, nil
 }
 
-func duplicates(rs []Rule) Problems {
-	var problems Problems
+// duplicates reports every rule whose name an earlier rule has.
+func duplicates(rs []Rule) source.Problems {
+	var problems source.Problems
 	first := make(map[string]int, len(rs))
 	for i := range rs {
 		r := &rs[i]
@@ -105,31 +113,13 @@ func duplicates(rs []Rule) Problems {
 		if at := rs[j].Pos.String(); at != "" {
 			message = "the name is taken by the rule at " + at + "; choose another name"
 		}
-		p := Problem{Pos: r.Pos, Rule: r.Name, Message: message}
+		p := source.Problem{Pos: r.Pos, Rule: r.Name, Message: message}
 		if r.Origin != nil {
-			p.Snippet = r.Origin.when.file.snippet(r.Pos)
+			p.Snippet = r.Origin.when.Snippet(r.Pos)
 		}
 		problems = append(problems, p)
 	}
 	return problems
-}
-
-// Rules returns all rules, the newest first.
-func (s *Set) Rules() []Rule {
-	rs := make([]Rule, len(s.rules))
-	for i := range s.rules {
-		rs[i] = s.rules[i].rule
-	}
-	return rs
-}
-
-// Rule returns the rule of that name.
-func (s *Set) Rule(name string) (Rule, bool) {
-	i, ok := s.byName[name]
-	if !ok {
-		return Rule{}, false
-	}
-	return s.rules[i].rule, true
 }
 
 // Match returns the newest active rule whose condition holds for a post that arrived at a time; the zero time means now. Rules
@@ -153,6 +143,7 @@ func (s *Set) Match(p *payload.Post, arrived time.Time) Match {
 	return m
 }
 
+// begin takes a run from the pool and fills it with the post; end gives it back without the post.
 func (s *Set) begin(p *payload.Post) *run {
 	r := s.runs.Get().(*run)
 	r.env.Post.set(p)
@@ -164,7 +155,7 @@ func (s *Set) end(r *run) {
 	s.runs.Put(r)
 }
 
-// run is what one goroutine needs to ask conditions.
+// run is the state that one goroutine needs to evaluate conditions.
 type run struct {
 	vm  vm.VM
 	env env
@@ -176,7 +167,7 @@ func newRun() *run {
 	return r
 }
 
-// ask evaluates a condition on the post at hand.
+// ask evaluates a condition on the current post.
 func (r *run) ask(program *vm.Program) (bool, error) {
 	r.env.Post.work = maxWork
 	out, err := r.vm.Run(program, &r.env)
@@ -188,4 +179,36 @@ func (r *run) ask(program *vm.Program) (bool, error) {
 		return false, errors.New("the condition is neither true nor false")
 	}
 	return holds, nil
+}
+
+// failure adds the position in the rule's condition to an error of its evaluation.
+func (r *Rule) failure(err error) error {
+	var f *file.Error
+	if !errors.As(err, &f) {
+		return err
+	}
+	p := r.problem(f.From, "%s", discreet(f.Message))
+	return errors.New(p.Pos.String() + ": " + p.Message)
+}
+
+// harmless matches messages of the library that quote nothing from the post.
+var harmless = regexp.MustCompile(`^(?:index out of range: -?\d+ \(array length is \d+\)|memory budget exceeded|integer divide by zero|runtime error: [a-z ]+)$`)
+
+// discreet replaces messages of the library that quote the post: posts are private, and errors are logged.
+func discreet(message string) string {
+	switch {
+	case message == errWork.Error(), harmless.MatchString(message):
+		return strings.TrimPrefix(message, "runtime error: ")
+	case strings.Contains(message, "int("):
+		return "int() needs a text that is a whole number"
+	case strings.Contains(message, "float("):
+		return "float() needs a text that is a number"
+	case strings.HasPrefix(message, "invalid date"), strings.HasPrefix(message, "parsing time"):
+		return "date() does not understand the text"
+	case strings.HasPrefix(message, "time:"):
+		return "duration() needs a text such as 1h30m"
+	case strings.HasPrefix(message, "error parsing regexp"):
+		return "the text behind matches is no regular expression"
+	}
+	return "this cannot be evaluated on this post"
 }

@@ -14,6 +14,7 @@ import (
 
 	"postlink/payload"
 	"postlink/rules"
+	"postlink/rules/source"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -137,34 +138,32 @@ func TestAFailureOfARuleFromAFilePointsIntoIt(t *testing.T) {
 	}
 }
 
-func TestASetListsItsRules(t *testing.T) {
+func TestConditionsReadTheWholeOriginalOfAClippedShare(t *testing.T) {
 	t.Parallel()
-	old, young, never := rule("old", "true", 1), rule("young", "true", 9), off(rule("never", "true", 5))
-	set := compile(t, never, young, old)
-	if diff := cmp.Diff([]rules.Rule{young, never, old}, set.Rules()); diff != "" {
-		t.Errorf("(-want +got)\n%s", diff)
+	p, err := payload.DecodePost([]byte(`{"id":1,"postType":"share","source":{"param":"Twitter"},"content":{"text":"RT @ann: Stuck in Imst, flight can…"},
+		"referencedPost":{"content":{"text":"Stuck in Imst, flight cancelled again"}}}`))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got, ok := set.Rule("never"); !ok || got != never {
-		t.Errorf("got %v, %v", got, ok)
-	}
-	if got, ok := set.Rule("Never"); ok {
-		t.Errorf("got %v", got)
+	set := compile(t, rule("r", `post.isRetweet && post.source == "twitter" && post.mentions("cancelled") && post.text endsWith "again"`, 1))
+	if m := set.Match(p, time.Time{}); m.Rule == nil {
+		t.Errorf("no rule takes %+v: %+v", p, m)
 	}
 }
 
 func TestProblemsOfAllRulesComeAtOnce(t *testing.T) {
 	t.Parallel()
 	bad := rule("bad", "post.nope", 1)
-	bad.Pos = rules.Position{File: "b.yaml", Line: 4, Column: 11}
+	bad.Pos = source.Position{File: "b.yaml", Line: 4, Column: 11}
 	long := off(rule("long", strings.Repeat("(", 20_000), 1))
 	noted := rule("noted", "true", 1)
 	noted.Link.Notes = strings.Repeat("✈", payload.MaxNotes) + "."
 	first := rule("twice", "true", 1)
-	first.Pos = rules.Position{File: "a.yaml", Line: 1, Column: 2}
+	first.Pos = source.Position{File: "a.yaml", Line: 1, Column: 2}
 	second := off(rule("twice", "true", 1))
-	second.Pos = rules.Position{File: "c.yaml", Line: 3, Column: 4}
+	second.Pos = source.Position{File: "c.yaml", Line: 3, Column: 4}
 	_, err := rules.Compile([]rules.Rule{bad, long, noted, {When: " "}, first, second, rule("fine", "true", 1)})
-	var got rules.Problems
+	var got source.Problems
 	if !errors.As(err, &got) {
 		t.Fatalf("got %v", err)
 	}

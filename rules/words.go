@@ -9,7 +9,7 @@ import (
 )
 
 // words are the words of a text, in order: maximal runs of letters, marks, digits and _, each with the sign (@, # or $) that
-// stands directly before it. They are kept folded in one buffer, which is used again for the next text.
+// stands directly before it. Their folded form is kept in one buffer, which is reused for the next text.
 type words struct {
 	folded []byte
 	all    []word
@@ -23,7 +23,8 @@ type word struct {
 
 func (w words) reset() words { return words{folded: w.folded[:0], all: w.all[:0]} }
 
-// of returns the words of a text, in the memory of w.
+// of returns the words of a text. It reuses the memory of w. Most words of most posts are ASCII, which need no tables: they are folded
+// byte by byte, the others by fold.
 func (w words) of(text string) words {
 	w = w.reset()
 	for i := 0; i < len(text); {
@@ -67,8 +68,10 @@ func (w words) of(text string) words {
 	return w
 }
 
+// at returns the folded form of word i.
 func (w *words) at(i int) []byte { return w.folded[w.all[i].start:w.all[i].end] }
 
+// inWord reports whether a character belongs to a word: a letter, a mark, a digit of any script, or _.
 func inWord(r rune) bool {
 	if r < utf8.RuneSelf {
 		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '_'
@@ -76,10 +79,11 @@ func inWord(r rune) bool {
 	return unicode.In(r, unicode.Letter, unicode.Mark, unicode.Nd)
 }
 
-// fold makes equal what differs only in case, or in how accents are written.
+// fold gives one form to words that differ only in case, or in how accents are encoded. Folding can leave a decomposed form, so the
+// result is normalized again.
 func fold(s string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(s))) }
 
-// keyword is what post.mentions looks for: words that stand in a row.
+// keyword is an argument of post.mentions: words that must stand in a row.
 type keyword []keywordWord
 
 type keywordWord struct {
@@ -87,7 +91,7 @@ type keywordWord struct {
 	sign byte // 0: found with and without a sign
 }
 
-// newKeyword returns the words of a text. Without any the keyword is nowhere.
+// newKeyword returns the words of a text. A keyword without words is never found.
 func newKeyword(text string) keyword {
 	w := words{}.of(text)
 	k := make(keyword, len(w.all))
@@ -110,6 +114,7 @@ func (k keyword) in(w *words) bool {
 	return false
 }
 
+// startsAt reports whether the keyword's words stand in a row from word i on. What is between the words does not count.
 func (k keyword) startsAt(w *words, i int) bool {
 	for j := range k {
 		if string(w.at(i+j)) != k[j].text || k[j].sign != 0 && k[j].sign != w.all[i+j].sign {
@@ -119,7 +124,7 @@ func (k keyword) startsAt(w *words, i int) bool {
 	return true
 }
 
-// visible reports whether the keyword has a word of more than marks: those that emoji are made with would be everywhere.
+// visible reports whether the keyword has a character other than marks. Marks alone, as in emoji, would match everywhere.
 func (k keyword) visible() bool {
 	for _, w := range k {
 		for _, r := range w.text {

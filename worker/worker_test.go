@@ -1,20 +1,26 @@
 package worker_test
 
 import (
-	"encoding/json"
-	"slices"
+	"errors"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/catalog"
+	"postlink/worker/deadletter"
 	"postlink/worker/ledger"
+	"postlink/worker/posts"
 )
 
 func TestPostsBecomeTheRecordsThatTheirRulesAskFor(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
 	w.work()
 	w.publish(post(1, "negative"), post(2, "Positive"), post(3, "neutral"))
@@ -25,25 +31,22 @@ func TestPostsBecomeTheRecordsThatTheirRulesAskFor(t *testing.T) {
 		t.Errorf("link of post 1: %+v", link)
 	}
 	w.reaches(2, ledger.Linked)
-	if _, err := w.ledger.Find(t.Context(), key(3)); err == nil {
-		t.Error("the neutral post was linked")
+	w.unlinked(3)
+	if a, b := activities(w.contoso), activities(w.fabrikam); a != 1 || b != 1 {
+		t.Fatalf("%d activities in contoso, %d in fabrikam", a, b)
 	}
-	inContoso, inFabrikam := activities(w.contoso), activities(w.fabrikam)
-	if len(inContoso) != 1 || len(inFabrikam) != 1 {
-		t.Fatalf("%d activities in contoso, %d in fabrikam", len(inContoso), len(inFabrikam))
-	}
-	var record struct {
-		Subject, PostID          string
-		ActivityAdditionalParams string
-		RegardingTable           string `json:"_regardingobjectid_value@Microsoft.Dynamics.CRM.lookuplogicalname"`
-	}
-	must(t, json.Unmarshal(inContoso[activityID("contoso", 1, 1)].Record, &record))
-	if record.Subject != "text of 1" || record.PostID != "x1" || record.RegardingTable != "incident" {
+	record := w.record(w.contoso, "contoso", 1)
+	if record["subject"] != "text of 1" || record["postid"] != "x1" ||
+		record["_regardingobjectid_value@Microsoft.Dynamics.CRM.lookuplogicalname"] != "incident" {
 		t.Errorf("record %+v", record)
 	}
-	for _, want := range []string{`"userPreferredTargetEntity":"incident"`, `"notes":"call back"`, `"MSEbacklinkPost":"https://console.example/posts/` + key(1).Encode()} {
-		if !strings.Contains(record.ActivityAdditionalParams, want) {
-			t.Errorf("additional parameters %s lack %s", record.ActivityAdditionalParams, want)
+	parameters, _ := record["activityadditionalparams"].(string)
+	for _, want := range []string{
+		`"userPreferredTargetEntity":"incident"`, `"notes":"call back"`,
+		`"MSEbacklinkPost":"https://console.example/posts/` + key(1).PathName() + `"`,
+	} {
+		if !strings.Contains(parameters, want) {
+			t.Errorf("additional parameters %s lack %s", parameters, want)
 		}
 	}
 	if w.contoso.Count("incident") != 1 || w.fabrikam.Count("lead") != 1 {
@@ -53,263 +56,59 @@ func TestPostsBecomeTheRecordsThatTheirRulesAskFor(t *testing.T) {
 
 func TestAPostThatArrivesThreeTimesBecomesOneRecord(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
 	w.work()
 	w.publish(post(1, "negative"), post(1, "negative"), post(1, "negative"))
 	w.settled()
+	w.reaches(1, ledger.Linked)
 	if n := w.contoso.Count("socialactivity"); n != 1 {
 		t.Errorf("%d records of one post", n)
 	}
 }
 
-func TestAnUndecodablePostIsKeptWithItsBytesAndTheReason(t *testing.T) {
+func TestEveryPostIsInExactlyOnePlace(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
+	_, err := w.contoso.AddFault(sandbox.Fault{
+		Kind: sandbox.FaultStatus, Path: "^socialactivities", Status: 400, Code: "0x80044331", Message: "The length is too long.", Times: 1,
+	})
+	must(t, err)
 	w.work()
-	w.publish(`{"post":{"id":1,"source":7}}`, "nonsense", post(2, "negative"))
+	w.publish(post(1, "negative"), post(2, "negative"), post(3, "neutral"), "nonsense", post(4, "positive"))
 	w.settled()
-	letters := w.deadLetters(bus.DeadPost)
-	if len(letters) != 2 {
-		t.Fatalf("%d dead letters", len(letters))
+	states := map[ledger.State]int{}
+	must(t, w.Ledger.Scan(t.Context(), func(e ledger.Entry) error {
+		states[e.Current().State]++
+		return nil
+	}))
+	if states[ledger.Linked] != 2 || states[ledger.Dead] != 1 || len(states) != 2 {
+		t.Errorf("states of links: %v", states)
 	}
-	slices.SortFunc(letters, func(a, b bus.Message) int {
-		return strings.Compare(a.Header.Get("Postlink-Sequence"), b.Header.Get("Postlink-Sequence"))
-	})
-	if got := letters[0]; string(got.Data) != `{"post":{"id":1,"source":7}}` || !strings.Contains(got.Header.Get("Postlink-Reason"), "post.source") ||
-		got.Header.Get("Postlink-Sequence") != "1" {
-		t.Errorf("dead letter %q with header %v", got.Data, got.Header)
+	for kind, want := range map[string]uint64{deadletter.Post: 1, deadletter.Link: 1} {
+		if n, err := w.Letters.Count(t.Context(), deadletter.Filter{Kind: kind}); err != nil || n != want {
+			t.Errorf("%d dead letters of kind %s, error %v", n, kind, err)
+		}
 	}
-	w.reaches(2, ledger.Linked)
-}
-
-func TestARedeliveredPostKeepsTheDecisionOfItsFirstDelivery(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.publish(post(1, "negative"))
-	msg, err := w.posts().Next() // a worker takes the post, decides, and dies before its outbox and its ack
-	must(t, err)
-	_, _, err = w.ledger.Plan(t.Context(), key(1), 1, ledger.Decision{
-		ID: activityID("contoso", 1, 1), Instance: "contoso", Entity: "new_complaint", Rule: "gone", Catalog: "old", By: "rule gone",
-	})
-	must(t, err)
-	must(t, msg.Nak())
-
-	w.apply(strings.Replace(plainCatalog, `post.sentiment == "negative"`, `post.sentiment == "neutral"`, 1))
-	w.work()
-	link := w.reaches(1, ledger.Linked)
-	if link.Rule != "gone" || link.Entity != "new_complaint" || link.Generation != 1 {
-		t.Errorf("link %+v", link)
-	}
-	if w.contoso.Count("socialactivity") != 1 || w.contoso.Count("new_complaint") != 1 {
-		t.Errorf("%d activities, %d complaints", w.contoso.Count("socialactivity"), w.contoso.Count("new_complaint"))
-	}
-}
-
-func TestAnAnswerThatIsLostMakesNoSecondRecord(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.apply(plainCatalog)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultDrop, Method: "PATCH", Path: "^socialactivities", Times: 2})
-	w.work()
-	w.publish(post(1, "negative"))
-	link := w.reaches(1, ledger.Linked)
-	if n := w.contoso.Count("socialactivity"); n != 1 || w.contoso.Duplicates() != 0 {
+	if n := activities(w.contoso) + activities(w.fabrikam); n != 2 {
 		t.Errorf("%d records", n)
-	}
-	if link.LastError != "" {
-		t.Errorf("the linked link still tells an error: %s", link.LastError)
-	}
-}
-
-func TestALinkThatDynamicsCannotTakeIsDeadWithTheCodeAndTheText(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.apply(plainCatalog)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultStatus, Path: "^socialactivities", Status: 400, Code: "0x80044331", Message: "The length is too long.", Times: 1})
-	w.work()
-	w.publish(post(1, "negative"), post(2, "negative"))
-	w.settled()
-	dead, linked := w.reachesEither(1, 2)
-	if !strings.Contains(dead.Reason(), "0x80044331") || !strings.Contains(dead.Reason(), "The length is too long.") {
-		t.Errorf("reason %q", dead.Reason())
-	}
-	letters := w.deadLetters(bus.DeadLink)
-	if len(letters) != 1 || letters[0].Subject != "dead.link.contoso" || !strings.Contains(string(letters[0].Data), "content") {
-		t.Errorf("dead letters %+v", letters)
-	}
-	if linked.Attempts != 0 {
-		t.Errorf("the other link needed %d attempts", linked.Attempts)
-	}
-}
-
-// reachesEither waits until of two posts one is dead and the other is linked.
-func (w *world) reachesEither(a, b int) (dead, linked *ledger.Link) {
-	w.t.Helper()
-	for _, id := range []int{a, b} {
-		e, err := w.ledger.Find(w.t.Context(), key(id))
-		must(w.t, err)
-		if link := e.Current(); link.State == ledger.Dead {
-			dead = link
-		} else {
-			linked = link
-		}
-	}
-	if dead == nil || linked == nil || linked.State != ledger.Linked {
-		w.t.Fatalf("dead: %+v, linked: %+v", dead, linked)
-	}
-	return dead, linked
-}
-
-func TestAnInstanceThatRefusesSocialDataIsParkedAndLosesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.apply(plainCatalog)
-	w.work()
-	w.publish(post(1, "negative"))
-	w.reaches(1, ledger.Linked)
-	w.contoso.SetSettings(sandbox.Settings{DisableSocialCare: true})
-	w.publish(post(2, "negative"), post(3, "positive"))
-	if why := w.parked("contoso"); !strings.Contains(why, "Dynamics 365 can’t receive social data from postlink") {
-		t.Errorf("parked because %q", why)
-	}
-	w.reaches(3, ledger.Linked) // the other instance goes on
-	if link := w.reaches(2, ledger.Queued); link.Attempts != 0 {
-		t.Errorf("parking burned %d attempts", link.Attempts)
-	}
-	w.contoso.SetSettings(sandbox.Settings{})
-	w.reaches(2, ledger.Linked)
-	w.eventually("the instance is no longer parked", func() (bool, error) {
-		s, err := worker.State(t.Context(), w.bus, "contoso")
-		return s.Parked == "" && !s.LastSeen.IsZero(), err
-	})
-}
-
-func TestAThrottledInstanceWaitsAsLongAsItIsTold(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.apply(plainCatalog)
-	w.work()
-	w.publish(post(1, "negative"))
-	w.reaches(1, ledger.Linked)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultThrottleRequests, RetryAfter: 1, Times: 1})
-	for id := 2; id < 12; id++ {
-		w.publish(post(id, "negative"))
-	}
-	w.settled()
-	var refused, next int64
-	for _, r := range w.contoso.Requests() {
-		switch {
-		case r.Status == 429:
-			refused = r.Time.UnixMilli()
-		case refused != 0 && next == 0 && r.Time.UnixMilli() > refused+500: // what was under way may still arrive
-			next = r.Time.UnixMilli()
-		}
-	}
-	if refused == 0 || next-refused < 990 {
-		t.Errorf("refused at %d, asked again after %d ms", refused, next-refused)
-	}
-	for id := 1; id < 12; id++ {
-		if link := w.reaches(id, ledger.Linked); link.Attempts != 0 {
-			t.Errorf("throttling burned %d attempts of post %d", link.Attempts, id)
-		}
-	}
-}
-
-func TestAPassingFaultIsTriedAgainAndCounted(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.apply(plainCatalog)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultUnavailable, Path: "^socialactivities", Times: 3})
-	w.work()
-	w.publish(post(1, "negative"))
-	if link := w.reaches(1, ledger.Linked); link.Attempts != 3 {
-		t.Errorf("%d attempts are counted, want 3", link.Attempts)
-	}
-}
-
-func TestALinkThatCannotBeDeliveredForTooLongIsDead(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	w.deliverer = func(o *worker.DelivererOptions) { o.MaxAge = 1 }
-	w.apply(plainCatalog)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultUnavailable, Path: "^socialactivities"})
-	w.work()
-	w.publish(post(1, "negative"))
-	if link := w.reaches(1, ledger.Dead); !strings.Contains(link.Reason(), "503") {
-		t.Errorf("reason %q", link.Reason())
-	}
-}
-
-func TestADisabledInstanceIsSentNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{})
-	_, _, err := w.ledger.Plan(t.Context(), key(1), 1, ledger.Decision{ID: activityID("contoso", 1, 1), Instance: "contoso", Entity: "incident", By: "ann"})
-	must(t, err)
-	idle := plainCatalog[:strings.Index(plainCatalog, "rules:")]
-	disabled := strings.Replace(idle, "name: contoso\n", "name: contoso\n    enabled: false\n", 1)
-	w.apply(disabled)
-	w.publish(post(1, "negative"))
-	msg, err := w.posts().Next()
-	must(t, err)
-	must(t, msg.Nak()) // the next delivery finds the decision and puts it into the outbox
-	w.work()
-	outbox, err := w.bus.Outbox(t.Context(), "contoso")
-	must(t, err)
-	w.eventually("the link waits in the outbox", func() (bool, error) {
-		n, err := outbox.Waiting(t.Context())
-		return n == 1, err
-	})
-	if n := len(w.contoso.Requests()); n != 0 {
-		t.Errorf("%d requests were sent to a disabled instance", n)
-	}
-	w.apply(idle)
-	w.reaches(1, ledger.Linked)
-}
-
-func TestAFullOutboxHoldsBackItsOwnPostsOnlyAndLosesNone(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, bus.Options{OutboxEntries: 3})
-	w.apply(plainCatalog)
-	w.contoso.SetSettings(sandbox.Settings{DisableSocialCare: true})
-	w.work()
-	w.parked("contoso")
-	for id := 1; id <= 8; id++ {
-		w.publish(post(id, "negative"))
-	}
-	w.publish(post(9, "positive"))
-	w.reaches(9, ledger.Linked)
-	outbox, err := w.bus.Outbox(t.Context(), "contoso")
-	must(t, err)
-	w.eventually("the outbox is full, and the rest of the posts wait for it", func() (bool, error) {
-		n, err := outbox.Waiting(t.Context())
-		if err != nil || n != 3 {
-			return false, err
-		}
-		backlog, err := w.bus.Backlog(t.Context())
-		return backlog == 5, err
-	})
-	w.contoso.SetSettings(sandbox.Settings{})
-	w.settled()
-	if n := w.contoso.Count("socialactivity"); n != 8 {
-		t.Errorf("%d records of 8 posts", n)
 	}
 }
 
 func TestTwoWorkersShareTheWork(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
 	w.work()
 	w.work()
-	const posts = 150
-	for id := range posts {
+	const count = 150
+	for id := range count {
 		w.publish(post(id, "negative"))
 	}
 	w.settled()
-	if n := w.contoso.Count("socialactivity"); n != posts || w.contoso.Duplicates() != 0 {
-		t.Errorf("%d records of %d posts, %d duplicates", n, posts, w.contoso.Duplicates())
+	if n := w.contoso.Count("socialactivity"); n != count || w.contoso.Duplicates() != 0 {
+		t.Errorf("%d records of %d posts, %d duplicates", n, count, w.contoso.Duplicates())
 	}
 	if n := w.contoso.Count("contact"); n != 7 {
 		t.Errorf("%d contacts of 7 authors", n)
@@ -318,36 +117,35 @@ func TestTwoWorkersShareTheWork(t *testing.T) {
 
 func TestAWorkerThatStopsInTheMiddleLosesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
-	w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultSlow, Path: "^socialactivities", Delay: 5e6})
+	_, err := w.contoso.AddFault(sandbox.Fault{Kind: sandbox.FaultSlow, Path: "^socialactivities", Delay: 5 * time.Millisecond})
+	must(t, err)
 	stop := w.work()
-	const posts = 200
-	for id := range posts {
+	const count = 200
+	for id := range count {
 		w.publish(post(id, "negative"))
 	}
 	w.eventually("some links are made", func() (bool, error) { return w.contoso.Count("socialactivity") > 10, nil })
 	stop()
-	if n := w.contoso.Count("socialactivity"); n == posts {
+	if n := w.contoso.Count("socialactivity"); n == count {
 		t.Fatalf("all %d links were made before the stop", n)
 	}
 	w.work()
 	w.settled()
-	if n := w.contoso.Count("socialactivity"); n != posts || w.contoso.Duplicates() != 0 {
-		t.Errorf("%d records of %d posts, %d duplicates", n, posts, w.contoso.Duplicates())
+	if n := w.contoso.Count("socialactivity"); n != count || w.contoso.Duplicates() != 0 {
+		t.Errorf("%d records of %d posts, %d duplicates", n, count, w.contoso.Duplicates())
 	}
 }
 
 func TestARemovedLinkStaysRemovedWhenItsPostArrivesAgain(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
 	w.work()
 	w.publish(post(1, "negative"))
 	w.reaches(1, ledger.Linked)
-	entry, err := w.ledger.Find(t.Context(), key(1))
-	must(t, err)
-	_, err = w.ledger.Settle(t.Context(), entry, ledger.Removed, "ann", "", nil)
+	_, err := w.Desk.Links.Unlink(t.Context(), "1", "ann")
 	must(t, err)
 	w.publish(post(1, "negative"))
 	w.settled()
@@ -359,27 +157,25 @@ func TestARemovedLinkStaysRemovedWhenItsPostArrivesAgain(t *testing.T) {
 
 func TestPostsThatArriveBeforeTheFirstCatalogAreNobodysBusiness(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.work()
 	w.publish(post(1, "negative"))
-	if n, err := w.bus.Backlog(t.Context()); err != nil || n != 1 {
+	if n, err := w.Posts.Backlog(t.Context()); err != nil || n != 1 {
 		t.Errorf("backlog %d, error %v", n, err)
 	}
 	w.apply(plainCatalog)
 	w.settled()
-	if _, err := w.ledger.Find(t.Context(), key(1)); err == nil {
-		t.Error("a rule acted on a post that arrived before it was there")
-	}
+	w.unlinked(1)
 	w.publish(post(2, "negative"))
 	w.reaches(2, ledger.Linked)
 }
 
 func TestABadCatalogChangesNothing(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(plainCatalog)
 	w.work()
-	before, err := w.store.Current(t.Context())
+	before, err := w.Catalog.Current(t.Context())
 	must(t, err)
 	for name, bad := range map[string]string{
 		"a bad condition":          strings.Replace(plainCatalog, `post.sentiment == "positive"`, `post.mood == "positive"`, 1),
@@ -389,7 +185,7 @@ func TestABadCatalogChangesNothing(t *testing.T) {
 			t.Errorf("%s: applied", name)
 		}
 	}
-	after, err := w.store.Current(t.Context())
+	after, err := w.Catalog.Current(t.Context())
 	must(t, err)
 	if before.Number != after.Number {
 		t.Errorf("the catalog went from %d to %d", before.Number, after.Number)
@@ -400,7 +196,7 @@ func TestABadCatalogChangesNothing(t *testing.T) {
 
 func TestInstancesComeAndGoWhileTheWorkerRuns(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	const onlyContoso = `
 instances:
   - {name: contoso, url: https://contoso.crm.dynamics.com, auth: {kind: static, token: {env: TOKEN}}, entities: [{name: incident}]}
@@ -421,19 +217,9 @@ rules:
 	w.reaches(3, ledger.Linked)
 }
 
-func TestOptionsThatLackSomethingAreRefused(t *testing.T) {
-	t.Parallel()
-	if _, err := worker.NewMatcher(worker.MatcherOptions{}); err == nil {
-		t.Error("a matcher without anything was made")
-	}
-	if _, err := worker.NewDeliverer(worker.DelivererOptions{}); err == nil {
-		t.Error("a deliverer without anything was made")
-	}
-}
-
 func TestARuleDoesNotActOnPostsThatArrivedBeforeItWasActivated(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, bus.Options{})
+	w := newWorld(t, nil)
 	w.apply(strings.Replace(plainCatalog, "name: complaints\n", "name: complaints\n    active: false\n", 1))
 	w.publish(post(1, "negative"))
 	w.apply(plainCatalog)
@@ -441,8 +227,103 @@ func TestARuleDoesNotActOnPostsThatArrivedBeforeItWasActivated(t *testing.T) {
 	w.apply(strings.Replace(plainCatalog, "call back", "call back soon", 1)) // an edit keeps it active
 	w.work()
 	w.settled()
-	if _, err := w.ledger.Find(t.Context(), key(1)); err == nil {
-		t.Error("the rule acted on a post that arrived before it was active")
-	}
+	w.unlinked(1)
 	w.reaches(2, ledger.Linked)
+}
+
+func TestTheCatalogOfAStartIsPutInForceOnceUntilItChanges(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	w.apply(plainCatalog)
+	start := func(c *catalog.Catalog) {
+		t.Helper()
+		w.change = func(o *worker.Options) { o.Catalog, o.Author = c, "start" }
+		w.open().Close()
+	}
+	first := &catalog.Catalog{}
+	start(first)
+	_, _, err := w.Catalog.Change(t.Context(), catalog.Commit{Author: "ann"}, func(c *catalog.Catalog) error { return nil })
+	must(t, err)
+	w.apply(plainCatalog) // what people do afterwards stays
+	start(first)
+	now, err := w.Catalog.Current(t.Context())
+	must(t, err)
+	if len(now.Catalog.Rules) != 2 || now.Author != "test" {
+		t.Errorf("a restart undid what was changed since: %d rules by %s", len(now.Catalog.Rules), now.Author)
+	}
+}
+
+func TestAWorkerSaysWhetherItIsReady(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	if ready := w.Ready(); ready["catalog"] || ready["posts"] || !ready["nats"] {
+		t.Errorf("before it runs: %v", ready)
+	}
+	w.server.Shutdown()
+	w.eventually("the loss of NATS is known", func() (bool, error) { return !w.Ready()["nats"], nil })
+}
+
+// Another application on the same NATS keeps what it has, and the start says so.
+func TestAStartRefusesWhatOthersMade(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		make  func(jetstream.JetStream) error
+		named string
+	}{
+		"a stream": {func(js jetstream.JetStream) error {
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "POSTLINK_EVENTS", Subjects: []string{"theirs.>"}, MaxAge: time.Hour})
+			return err
+		}, "POSTLINK_EVENTS"},
+		"a bucket": {func(js jetstream.JetStream) error {
+			_, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "postlink_catalog", History: 3})
+			return err
+		}, "postlink_catalog"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+			must(t, err)
+			t.Cleanup(server.Shutdown)
+			nc, err := nats.Connect("", nats.InProcessServer(server))
+			must(t, err)
+			t.Cleanup(nc.Close)
+			js, err := jetstream.New(nc)
+			must(t, err)
+			must(t, test.make(js))
+			w := &world{t: t, server: server}
+			_, err = w.try()
+			if !errors.Is(err, bus.ErrForeign) || !strings.Contains(err.Error(), test.named) {
+				t.Errorf("error %v", err)
+			}
+			w.change = func(o *worker.Options) { o.NATS.Namespace = "social" }
+			made, err := w.try()
+			if err != nil {
+				t.Fatalf("under another name: %v", err)
+			}
+			made.Close()
+		})
+	}
+}
+
+func TestOptionsThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	for name, test := range map[string]struct {
+		change func(*worker.Options)
+		says   string
+	}{
+		"no log":                            {func(o *worker.Options) { o.Log = nil }, "log"},
+		"a ledger that forgets too early":   {func(o *worker.Options) { o.LedgerAge = time.Hour }, "ledger.max_age"},
+		"a namespace that NATS cannot hold": {func(o *worker.Options) { o.NATS.Namespace = "a.b" }, "namespace"},
+		"no NATS":                           {func(o *worker.Options) { o.NATS.Server = nil }, "NATS url"},
+		"posts under a subject of ours":     {func(o *worker.Options) { o.Posts = posts.Options{Stream: "X", Subjects: []string{"postlink.dead.>"}} }, "X"},
+	} {
+		w.change = test.change
+		if made, err := w.try(); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: error %v", name, err)
+			if made != nil {
+				made.Close()
+			}
+		}
+	}
 }

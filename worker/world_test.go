@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -11,8 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/nats-io/nats.go/jetstream"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
@@ -22,6 +21,7 @@ import (
 	"postlink/worker"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
+	"postlink/worker/deliver"
 	"postlink/worker/ledger"
 )
 
@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience is how long a fact may take to become true before a test gives up.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // plainCatalog sends complaints to contoso, as cases, and praise to fabrikam, as leads.
 const plainCatalog = `
@@ -54,34 +54,24 @@ rules:
     link: {instance: fabrikam, entity: lead}
 `
 
-// world is a NATS, an organization for each instance, and any number of workers.
+// world is a NATS, an organization for each instance, and any number of workers. The worker that it begins with does not run:
+// tests look through it.
 type world struct {
-	t         *testing.T
-	bus       *bus.Bus
-	ledger    *ledger.Ledger
-	store     *catalog.Store
-	contoso   *sandbox.Sandbox
-	fabrikam  *sandbox.Sandbox
-	url       string
-	clients   *worker.Clients
-	revision  func() *catalog.Revision       // in force, as the newest worker sees it
-	deliverer func(*worker.DelivererOptions) // changes what workers are made with
-	slots     int
+	*worker.Worker
+	t        *testing.T
+	server   *bus.Server
+	contoso  *sandbox.Sandbox
+	fabrikam *sandbox.Sandbox
+	url      string                // of both
+	change   func(*worker.Options) // what workers are made with; may be nil
 }
 
-func newWorld(t *testing.T, opts bus.Options) *world {
+func newWorld(t *testing.T, change func(*worker.Options)) *world {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
 	must(t, err)
 	t.Cleanup(server.Shutdown)
-	opts.Server = server
-	w := &world{t: t, deliverer: func(*worker.DelivererOptions) {}}
-	w.bus, err = bus.Connect(t.Context(), opts)
-	must(t, err)
-	t.Cleanup(w.bus.Close)
-	w.ledger = ledger.New(w.bus, nil)
-	w.store, err = catalog.New(catalog.Options{KV: w.bus.Catalog(), Blobs: w.bus.CatalogBlobs()})
-	must(t, err)
+	w := &world{t: t, server: server, change: change}
 	w.contoso, err = sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{"t"}})
 	must(t, err)
 	w.fabrikam, err = sandbox.New(sandbox.Options{Name: "fabrikam", Tokens: []string{"t"}})
@@ -91,59 +81,54 @@ func newWorld(t *testing.T, opts bus.Options) *world {
 	web := httptest.NewServer(mux)
 	t.Cleanup(web.Close)
 	w.url = web.URL
-	w.clients = worker.NewClients(func(i dynamics.Instance) (*dynamics.Client, error) {
-		i.URL = w.url + "/" + i.Name
-		return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t"), Transport: web.Client().Transport})
-	})
-	w.revision = func() *catalog.Revision {
-		r, err := w.store.Current(context.Background())
-		if err != nil {
-			return nil
-		}
-		return r
-	}
+	w.Worker = w.open()
 	return w
 }
 
-func (w *world) linker() *worker.Linker {
+// open makes a worker that does not run.
+func (w *world) open() *worker.Worker {
 	w.t.Helper()
-	l, err := worker.NewLinker(worker.LinkerOptions{Bus: w.bus, Ledger: w.ledger, Catalog: w.revision, Clients: w.clients, Log: zap.NewNop()})
+	made, err := w.try()
 	must(w.t, err)
-	return l
+	w.t.Cleanup(made.Close)
+	return made
 }
 
-func (w *world) reader() *worker.Reader {
-	w.t.Helper()
-	r, err := worker.NewReader(w.bus, w.ledger, w.revision)
-	must(w.t, err)
-	return r
+func (w *world) try() (*worker.Worker, error) {
+	opts := worker.Options{
+		NATS: bus.Options{Server: w.server},
+		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
+			i.URL = w.url + "/" + i.Name
+			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t")})
+		},
+		ConsoleURL: "https://console.example",
+		Pauses:     deliver.Pauses{First: 10 * time.Millisecond, Most: 50 * time.Millisecond, Probe: 20 * time.Millisecond},
+		Log:        zap.NewNop(),
+	}
+	if w.change != nil {
+		w.change(&opts)
+	}
+	return worker.New(w.t.Context(), opts)
 }
 
-// journal runs a Journal until stop is called.
-func (w *world) journal(now func() time.Time) (j *worker.Journal, stop func()) {
+// work runs a worker until the test ends or stop is called.
+func (w *world) work() (stop func()) {
 	w.t.Helper()
-	j, err := worker.NewJournal(w.bus, zap.NewNop(), now)
-	must(w.t, err)
+	made := w.open()
 	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := j.Run(ctx); err != nil {
-			w.t.Errorf("the journal ended: %v", err)
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := made.Run(ctx); err != nil {
+			w.t.Errorf("the worker ended: %v", err)
 		}
 	})
 	stop = sync.OnceFunc(func() {
 		cancel()
-		wg.Wait()
+		running.Wait()
+		made.Close()
 	})
 	w.t.Cleanup(stop)
-	return j, stop
-}
-
-func (w *world) administrator() *worker.Administrator {
-	w.t.Helper()
-	a, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: w.bus, Catalog: w.store, Clients: w.clients})
-	must(w.t, err)
-	return a
+	return stop
 }
 
 func must(t *testing.T, err error) {
@@ -166,58 +151,8 @@ func (w *world) tryApply(yaml string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = w.store.Apply(w.t.Context(), c, catalog.Commit{Author: "test"})
+	_, _, err = w.Catalog.Apply(w.t.Context(), c, catalog.Commit{Author: "test"})
 	return err
-}
-
-// work runs a worker until the test ends or the function returned is called.
-func (w *world) work() (stop func()) {
-	w.t.Helper()
-	deliverer, live, matcher := w.worker()
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{live.Run, deliverer.Run, matcher.Run} {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				w.t.Errorf("a stage ended: %v", err)
-			}
-		})
-	}
-	stop = sync.OnceFunc(func() {
-		cancel()
-		wg.Wait()
-	})
-	w.t.Cleanup(stop)
-	return stop
-}
-
-func (w *world) worker() (*worker.Deliverer, *catalog.Live, *worker.Matcher) {
-	w.t.Helper()
-	metrics := worker.NewMetrics(prometheus.NewRegistry())
-	opts := worker.DelivererOptions{
-		Bus: w.bus, Ledger: w.ledger, Catalog: w.store, Metrics: metrics, Log: zap.NewNop(), Slots: w.slots,
-		Dial:       w.clients.Client,
-		Backlink:   func(post ledger.Key) string { return "https://console.example/posts/" + post.Encode() },
-		RetryFirst: 10 * time.Millisecond, RetryMost: 50 * time.Millisecond, ProbeEvery: 20 * time.Millisecond,
-	}
-	w.deliverer(&opts)
-	deliverer, err := worker.NewDeliverer(opts)
-	must(w.t, err)
-	live, err := catalog.NewLive(catalog.LiveOptions{Store: w.store, OnChange: deliverer.Follow})
-	must(w.t, err)
-	matcher, err := worker.NewMatcher(worker.MatcherOptions{
-		Bus: w.bus, Ledger: w.ledger, Catalog: live, Metrics: metrics, Log: zap.NewNop(),
-	})
-	must(w.t, err)
-	return deliverer, live, matcher
-}
-
-// posts is the consumer that the matchers share.
-func (w *world) posts() jetstream.Consumer {
-	w.t.Helper()
-	consumer, err := w.bus.Posts(w.t.Context())
-	must(w.t, err)
-	return consumer
 }
 
 func post(id int, sentiment string) string {
@@ -231,7 +166,7 @@ func key(id int) ledger.Key { return ledger.Key{Network: "twitter", PostID: fmt.
 func (w *world) publish(posts ...string) {
 	w.t.Helper()
 	for _, p := range posts {
-		must(w.t, w.bus.PublishPost(w.t.Context(), "twitter", []byte(p)))
+		must(w.t, w.Posts.Publish(w.t.Context(), "twitter", []byte(p)))
 	}
 }
 
@@ -257,21 +192,16 @@ func (w *world) eventually(what string, fact func() (bool, error)) {
 // settled waits until no post and no link is on its way.
 func (w *world) settled() {
 	w.t.Helper()
-	w.eventually("all posts and links settled", func() (bool, error) {
-		waiting, err := w.bus.Backlog(w.t.Context())
+	w.eventually("all posts and links have reached their place", func() (bool, error) {
+		waiting, err := w.Posts.Backlog(w.t.Context())
 		for _, name := range []string{"contoso", "fabrikam"} {
 			if err != nil || waiting > 0 {
 				return false, err
 			}
-			outbox, err := w.bus.Outbox(w.t.Context(), name)
-			if err != nil {
-				return false, err
-			}
-			if waiting, err = outbox.Waiting(w.t.Context()); err != nil {
-				return false, err
-			}
+			held, heldErr := w.Outboxes.Waiting(w.t.Context(), name)
+			waiting, err = held.Messages, heldErr
 		}
-		return waiting == 0, err
+		return waiting == 0 && err == nil, err
 	})
 }
 
@@ -280,7 +210,7 @@ func (w *world) reaches(id int, state ledger.State) *ledger.Link {
 	w.t.Helper()
 	var link *ledger.Link
 	w.eventually(fmt.Sprintf("post %d is %s", id, state), func() (bool, error) {
-		entry, err := w.ledger.Find(w.t.Context(), key(id))
+		entry, err := w.Ledger.Find(w.t.Context(), key(id))
 		if err != nil {
 			return false, err
 		}
@@ -290,44 +220,33 @@ func (w *world) reaches(id int, state ledger.State) *ledger.Link {
 	return link
 }
 
-// parked waits until an instance is parked, and returns why.
-func (w *world) parked(instance string) string {
+// unlinked makes sure that a post was not linked.
+func (w *world) unlinked(id int) {
 	w.t.Helper()
-	var state worker.InstanceState
-	w.eventually(instance+" is parked", func() (bool, error) {
-		var err error
-		state, err = worker.State(w.t.Context(), w.bus, instance)
-		return state.Parked != "", err
-	})
-	return state.Parked
-}
-
-// deadLetters are the dead letters there are, of posts or of links.
-func (w *world) deadLetters(subject string) []bus.Message {
-	w.t.Helper()
-	var letters []bus.Message
-	must(w.t, w.bus.DeadLettersBefore(w.t.Context(), subject, 0, func(l bus.Message) bool {
-		letters = append(letters, l)
-		return true
-	}))
-	return letters
-}
-
-// activities are the social activities of an organization, by id.
-func activities(s *sandbox.Sandbox) map[uuid.UUID]sandbox.Record {
-	all := map[uuid.UUID]sandbox.Record{}
-	for r := range s.Records("socialactivity") {
-		all[r.ID] = r
+	if entry, err := w.Ledger.Find(w.t.Context(), key(id)); err == nil {
+		w.t.Errorf("post %d was linked: %+v", id, entry.Current())
 	}
-	return all
 }
 
-func activityID(instance string, id, generation int) uuid.UUID {
-	return payload.ActivityID(instance, "twitter", fmt.Sprint(id), generation)
-}
-
-func (w *world) fault(s *sandbox.Sandbox, f sandbox.Fault) {
+// record is what an organization holds of a post's first link.
+func (w *world) record(s *sandbox.Sandbox, instance string, id int) (record map[string]any) {
 	w.t.Helper()
-	_, err := s.AddFault(f)
-	must(w.t, err)
+	want := payload.ActivityID(instance, "twitter", fmt.Sprint(id), 1)
+	for r := range s.Records("socialactivity") {
+		if r.ID == want {
+			must(w.t, json.Unmarshal(r.Record, &record))
+			return record
+		}
+	}
+	w.t.Fatalf("%s has no social activity %s", instance, want)
+	return nil
+}
+
+// activities counts the social activities of an organization, each of which has a GUID of its own.
+func activities(s *sandbox.Sandbox) int {
+	seen := map[uuid.UUID]bool{}
+	for r := range s.Records("socialactivity") {
+		seen[r.ID] = true
+	}
+	return len(seen)
 }

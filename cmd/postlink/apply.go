@@ -2,109 +2,256 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"os/user"
-	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/app"
-	"postlink/cmd/postlink/internal/client"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/worker/bus"
 	"postlink/worker/catalog"
-	"postlink/worker/console"
+	"postlink/worker/console/api"
+	"postlink/worker/ledger"
 )
 
+// newApply makes the command that puts a catalog in force: through the API, where the caller's role counts, or with --nats or
+// --config directly in NATS, for the first catalog of a new installation.
 func newApply() *cobra.Command {
 	var (
-		nats    natsFlags
-		r       remote
-		dryRun  bool
-		message string
+		nats natsFlags
+		r    = newRemote()
+		want application
 	)
 	cmd := &cobra.Command{
 		Use:   "apply DIR",
 		Short: "Put a catalog in force, for all workers",
 		Long: "Reads the catalog in DIR, prints what it changes, and puts it in force as one revision. Workers take it up at once.\n" +
-			"A catalog that is not valid, or that removes an entity that an active rule uses, changes nothing.\n" +
-			"With --server or " + serverVariable + " it goes through the API of a running postlink, else through NATS.",
+			"A catalog that is not valid, or that removes an entity that an active rule uses, changes nothing. One that removes an\n" +
+			"instance forgets the links of the instance, so it is asked for first.\n\n" +
+			"Like all commands, apply asks the API of a running postlink. Only with --nats or --config it writes to NATS itself, for\n" +
+			"when no postlink runs yet; then nobody checks a token.",
+		Example: "  postlink apply catalog --dry-run\n" +
+			"  postlink apply catalog -m \"rules for the summer\"\n" +
+			"  postlink apply catalog --nats nats://nats:4222",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			next, err := catalog.Load(args[0])
+			if nats.given() && r.Server != "" {
+				return cli.Usage("--server and --nats or --config name two ways to the catalog; give one of them")
+			}
+			next, err := loadCatalog(args[0])
 			if err != nil {
 				return err
 			}
-			if r.server != "" || os.Getenv(serverVariable) != "" && nats == (natsFlags{}) {
-				return r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-					return applyThrough(cmd, c, next, dryRun, message)
-				})(cmd, args)
-			}
-			b, err := nats.connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer b.Close()
-			store, err := app.OpenCatalog(b)
-			if err != nil {
-				return err
-			}
-			out := cmd.OutOrStdout()
-			if dryRun {
-				plan, err := store.Plan(cmd.Context(), next)
+			if nats.given() {
+				b, _, err := nats.connect(cmd.Context())
 				if err != nil {
 					return err
 				}
-				return printPlan(out, plan)
+				defer b.Close()
+				store, err := catalog.Open(cmd.Context(), b, catalog.Options{})
+				if err != nil {
+					return err
+				}
+				return want.apply(cmd, &sharedCatalog{b, store, next})
 			}
-			revision, plan, err := store.Apply(cmd.Context(), next, catalog.Commit{Author: userName(), Message: message})
-			if err != nil {
+			return r.Run(func(cmd *cobra.Command, c *api.Client, _ []string) error {
+				var text bytes.Buffer
+				if err := next.Export(&text); err != nil {
+					return fmt.Errorf("write the catalog: %w", err)
+				}
+				err := want.apply(cmd, &servedCatalog{client: c, url: r.URL(), yaml: text.Bytes()})
+				if errors.Is(err, api.ErrUnreachable) {
+					err = fmt.Errorf("%w Where no postlink runs yet, write to NATS itself with --nats or --config", err)
+				}
 				return err
-			}
-			if err := printPlan(out, plan); err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "catalog %.12s is in force\n", revision.ID)
-			return err
+			})(cmd, args)
 		},
 	}
-	nats.register(cmd)
-	r.register(cmd)
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only print what would change")
-	cmd.Flags().StringVarP(&message, "message", "m", "", "why, for the history")
-	return cmd
+	nats.register(cmd, "write to the NATS at `URL` itself, in place of asking a running postlink")
+	r.Register(cmd)
+	cmd.Flags().BoolVar(&want.dryRun, "dry-run", false, "only print what would change; any role may")
+	cmd.Flags().StringVarP(&want.message, "message", "m", "", "why, for the history")
+	return want.sure.Register(cmd)
 }
 
-// applyThrough has a running postlink put a catalog in force.
-func applyThrough(cmd *cobra.Command, c *client.Client, next *catalog.Catalog, dryRun bool, message string) error {
-	var text bytes.Buffer
-	if err := next.Export(&text); err != nil {
-		return err
-	}
-	query := url.Values{"dry_run": {strconv.FormatBool(dryRun)}}
-	if message != "" {
-		query.Set("message", message)
-	}
-	plan, _, err := client.Send[console.Plan](cmd.Context(), c, client.Request{
-		Method: http.MethodPut, Path: console.PathCatalog, Query: query, YAML: text.Bytes(),
-	})
+// catalogPlan is what a catalog would change, and of which revision.
+type catalogPlan struct {
+	lines   []string
+	removed []removedInstance
+	base    string // names the revision that the plan is for
+}
+
+type removedInstance struct {
+	name  string
+	links int
+}
+
+// catalogTo is a way to put a catalog in force.
+type catalogTo interface {
+	plan(ctx context.Context) (catalogPlan, error)
+	put(ctx context.Context, base, message string) (revision string, err error) // fails when base is not in force any more
+	where() string
+}
+
+// application is how a catalog is put in force.
+type application struct {
+	dryRun  bool
+	message string
+	sure    cli.Confirmation
+}
+
+// apply prints the plan, asks before an instance is removed, and puts the catalog in force as it was planned.
+func (a *application) apply(cmd *cobra.Command, to catalogTo) error {
+	plan, err := to.plan(cmd.Context())
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
-	if len(plan.Changes) == 0 {
-		fmt.Fprintln(out, "nothing changes")
+	if len(plan.lines) == 0 {
+		plan.lines = []string{"nothing changes"}
 	}
-	for _, change := range plan.Changes {
-		if _, err := fmt.Fprintln(out, harmless(change.Text)); err != nil {
+	for _, line := range plan.lines {
+		if _, err := fmt.Fprintln(cmd.OutOrStdout(), cli.Harmless(line)); err != nil {
 			return err
 		}
 	}
-	if !dryRun && plan.Revision != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "catalog %.12s is in force\n", plan.Revision.ID)
+	if a.dryRun {
+		fmt.Fprintf(cmd.ErrOrStderr(), "this is what would change %s; nothing was changed\n", to.where())
+		return nil
 	}
+	if len(plan.removed) > 0 {
+		if err := a.sure.Ask(cmd, removalQuestion(plan.removed)); err != nil {
+			return err
+		}
+	}
+	revision, err := to.put(cmd.Context(), plan.base, a.message)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "catalog %.12s is in force %s\n", revision, to.where())
 	return nil
+}
+
+func removalQuestion(removed []removedInstance) string {
+	texts := make([]string, len(removed))
+	for i, in := range removed {
+		texts[i] = fmt.Sprintf("%s with %s", in.name, many(in.links, "link"))
+	}
+	noun := "instance"
+	if len(removed) > 1 {
+		noun = "instances"
+	}
+	return fmt.Sprintf("Delete %s %s? The links are forgotten; Dynamics is not touched.", noun, strings.Join(texts, ", "))
+}
+
+// servedCatalog is the catalog of a running postlink.
+type servedCatalog struct {
+	client *api.Client
+	url    string
+	yaml   []byte
+}
+
+func (s *servedCatalog) where() string { return "at " + s.url }
+
+func (s *servedCatalog) plan(ctx context.Context) (catalogPlan, error) {
+	planned, etag, err := api.Send[api.Plan](ctx, s.client, api.Request{
+		Method: http.MethodPost, Path: api.PathCatalogPlan, YAML: s.yaml,
+	})
+	if err != nil {
+		return catalogPlan{}, err
+	}
+	plan := catalogPlan{base: etag}
+	for _, d := range planned.Changes {
+		plan.lines = append(plan.lines, d.Text)
+		if d.Op == catalog.Removed && d.Kind == "instance" {
+			plan.removed = append(plan.removed, removedInstance{d.Name, d.Links})
+		}
+	}
+	return plan, nil
+}
+
+func (s *servedCatalog) put(ctx context.Context, base, message string) (string, error) {
+	query := url.Values{}
+	if message != "" {
+		query.Set("message", message)
+	}
+	done, _, err := api.Send[api.Plan](ctx, s.client, api.Request{Method: http.MethodPut, Path: api.PathCatalog, Query: query, IfMatch: base, YAML: s.yaml})
+	if err != nil || done.Revision == nil {
+		return "", err
+	}
+	return done.Revision.ID, nil
+}
+
+// sharedCatalog is the catalog in NATS, without a server in between.
+type sharedCatalog struct {
+	bus   *bus.Bus
+	store *catalog.Store
+	next  *catalog.Catalog
+}
+
+func (s *sharedCatalog) where() string { return "in NATS; no running postlink was asked" }
+
+func (s *sharedCatalog) plan(ctx context.Context) (catalogPlan, error) {
+	var plan catalogPlan
+	current, err := s.store.Current(ctx)
+	switch {
+	case err == nil:
+		plan.base = fmt.Sprint(current.Number)
+	case !errors.Is(err, catalog.ErrEmpty):
+		return plan, err
+	}
+	differences, err := s.store.Plan(ctx, s.next)
+	if err != nil {
+		return plan, err
+	}
+	for _, d := range differences {
+		plan.lines = append(plan.lines, d.String())
+		if d.Op == catalog.Removed && d.Kind == "instance" {
+			plan.removed = append(plan.removed, removedInstance{name: d.Name})
+		}
+	}
+	return plan, s.countLinks(ctx, plan.removed)
+}
+
+// countLinks counts the links of instances that are to be removed.
+func (s *sharedCatalog) countLinks(ctx context.Context, removed []removedInstance) error {
+	if len(removed) == 0 {
+		return nil
+	}
+	links, err := ledger.Open(ctx, s.bus, ledger.Options{})
+	if err != nil {
+		return err
+	}
+	count := map[string]int{}
+	err = links.Scan(ctx, func(e ledger.Entry) error {
+		if e.Active() {
+			count[e.Current().Instance]++
+		}
+		return nil
+	})
+	for i := range removed {
+		removed[i].links = count[removed[i].name]
+	}
+	return err
+}
+
+func (s *sharedCatalog) put(ctx context.Context, base, message string) (string, error) {
+	commit := catalog.Commit{Author: userName(), Message: cmp.Or(message, "apply")}
+	if base != "" {
+		if _, err := fmt.Sscan(base, &commit.Base); err != nil {
+			return "", fmt.Errorf("apply on revision %q: %w", base, err)
+		}
+	}
+	revision, _, err := s.store.Apply(ctx, s.next, commit)
+	if err != nil {
+		return "", err
+	}
+	return revision.ID, nil
 }
 
 // userName is whom the history names for a change made from this account.

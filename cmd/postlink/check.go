@@ -5,19 +5,24 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"postlink/cmd/postlink/internal/cli"
 	"postlink/worker/catalog"
 )
 
+// aCatalog says what a path of a catalog has to be.
+const aCatalog = "a folder of YAML files with instances and rules, or one such file"
+
 func newCheck() *cobra.Command {
 	return &cobra.Command{
-		Use:   "check [PATH...]",
-		Short: "Validate a catalog, telling all errors at once",
-		Long:  "Validates the catalog in the files and folders given (this folder by default), without changing anything.",
+		Use:     "check [PATH...]",
+		Short:   "Validate a catalog and report all errors at once",
+		Long:    "Validates the catalog in the files and folders given (this folder by default), without changing anything.",
+		Example: "  postlink check deploy/catalog\n  postlink check instances.yaml rules.yaml",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = []string{"."}
 			}
-			c, err := catalog.Load(args...)
+			c, err := loadCatalog(args...)
 			if err != nil {
 				return err
 			}
@@ -31,4 +36,12 @@ func newCheck() *cobra.Command {
 			return err
 		},
 	}
+}
+
+// loadCatalog reads the catalog in files and folders; one that is not there is a usage error.
+func loadCatalog(paths ...string) (*catalog.Catalog, error) {
+	if err := cli.Exists(aCatalog, paths...); err != nil {
+		return nil, err
+	}
+	return catalog.Load(paths...)
 }

@@ -3,152 +3,218 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/client"
-	"postlink/worker/console"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/worker/console/api"
 )
 
 func newDead() *cobra.Command {
+	r := newRemote()
+	return r.Register(cli.Noun("dead", "Look after dead letters: posts and links that a person has to look at",
+		"  postlink dead list --instance contoso\n  postlink dead redrive --code 0x80044331 --dry-run",
+		newListDead(r), newShowDead(r),
+		newLetterWork(r, letterWork{
+			use: "redrive", short: "Send dead letters on their way again",
+			long: "Sends dead letters on their way again: a post into the stream, a link to its instance. Correct the reason first.",
+			ask:  "Send %s on their way again?", done: "sent on their way again", do: redrive,
+		}),
+		newLetterWork(r, letterWork{
+			use: "drop", short: "Delete dead letters for good",
+			long: "Deletes dead letters for good, with the posts that they hold. A post that is still in the stream stays there.",
+			ask:  "Delete %s for good, with the posts that they hold?", done: "deleted", do: drop, destroys: true,
+		}),
+	))
+}
+
+// letterFilters choose dead letters.
+type letterFilters struct {
+	kind           cli.Choice
+	instance, rule filter
+	code           string
+	since          moment
+}
+
+func (f *letterFilters) register(cmd *cobra.Command, r *cli.Remote) {
+	f.kind.Of = []string{"post", "link"}
+	f.instance, f.rule = instanceFilter(), ruleFilter()
+	f.kind.Register(cmd, "kind", "only dead letters of `KIND` post or link")
+	f.instance.register(cmd, r, "only links of the instance `NAME`")
+	f.rule.register(cmd, r, "only links of the rule `NAME`")
+	cmd.Flags().StringVar(&f.code, "code", "", "only those of the error `CODE`, as lists show it")
+	cmd.Flags().Var(&f.since, "since", "only those that died since `TIME`: 2h or 7d ago, or a date as in 2026-11-24 or 2026-11-24T10:00:00Z")
+}
+
+func (f *letterFilters) given() bool {
+	return f.kind.Value != "" || f.instance.name != "" || f.rule.name != "" || f.code != "" || !f.since.IsZero()
+}
+
+func (f *letterFilters) query() url.Values {
+	query := url.Values{"kind": {f.kind.Value}, "instance": {f.instance.name}, "rule": {f.rule.name}, "code": {f.code}}
+	for name, values := range query {
+		if values[0] == "" {
+			query.Del(name)
+		}
+	}
+	if !f.since.IsZero() {
+		query.Set("since", f.since.UTC().Format(time.RFC3339Nano))
+	}
+	return query
+}
+
+// moment is a flag for a time in the past: how long ago, or when.
+type moment struct{ time.Time }
+
+// Type names the value in help texts.
+func (m *moment) Type() string { return "time" }
+
+// String is the time; empty for none.
+func (m *moment) String() string {
+	if m.IsZero() {
+		return ""
+	}
+	return m.Format(time.RFC3339)
+}
+
+// Set reads a time. A date without a zone is one of this machine.
+func (m *moment) Set(text string) error {
+	now := time.Now()
+	if days, ok := strings.CutSuffix(text, "d"); ok {
+		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
+			m.Time = now.AddDate(0, 0, -int(n))
+			return nil
+		}
+	}
+	if ago, err := time.ParseDuration(text); err == nil && ago >= 0 {
+		m.Time = now.Add(-ago)
+		return nil
+	}
+	for _, layout := range []string{time.DateOnly, time.DateTime, "2006-01-02T15:04", time.RFC3339} {
+		if at, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			m.Time = at
+			return nil
+		}
+	}
+	return fmt.Errorf("write how long ago, as in 90m or 7d, or a date, as in 2026-11-24 or 2026-11-24T10:00:00Z")
+}
+
+func newListDead(r *cli.Remote) *cobra.Command {
 	var (
-		r     remote
-		pages paging
-		kind  string
-		sure  confirmation
+		pages   cli.Paging
+		filters letterFilters
 	)
-	listing := r.answers(pages.register(&cobra.Command{
-		Use: "list", Short: "List posts and links that a person has to look at, the newest first", Args: cobra.NoArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			return listPages(cmd, c, r.json, pages, console.PathDead, url.Values{"kind": {kind}}, deadTable)
+	cmd := r.Answers(pages.Register(&cobra.Command{
+		Use: "list", Short: "List posts and links that a person has to look at, the newest first",
+		Example: "  postlink dead list --instance contoso --since 2h\n  postlink dead list --code 0x80044331 --all --json",
+		Args:    cobra.NoArgs,
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, _ []string) error {
+			n, err := cli.ListPages(cmd, c, r.JSON, pages, api.PathDead, filters.query(), deadTable)
+			if err != nil || n > 0 {
+				return err
+			}
+			return firstUnknown(cmd.Context(), c, &filters.instance, &filters.rule)
 		}),
 	}))
-	listing.Flags().StringVar(&kind, "kind", "", "only dead letters of `KIND` post or link")
-	complete(listing, "kind", cobra.FixedCompletions([]string{"post", "link"}, cobra.ShellCompDirectiveNoFileComp))
-	return r.noun("dead", "Look after dead letters: posts and links that a person has to look at",
-		listing,
-		r.answers(&cobra.Command{
-			Use: "show N", Short: "Show a dead letter with the post that it holds", Args: cobra.ExactArgs(1), ValidArgsFunction: r.complete(letterNumbers),
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-				if err := numbers(args); err != nil {
-					return err
-				}
-				d, _, err := client.Get[console.DeadLetterContent](cmd.Context(), c, client.Path(console.PathDeadLetter, args[0]))
-				if err != nil {
-					return err
-				}
-				return show(cmd, r.json, d, deadFacts(d)...)
-			}),
-		}),
-		&cobra.Command{
-			Use: "redrive N...", Short: "Send dead letters on their way again", Args: cobra.MinimumNArgs(1), ValidArgsFunction: r.complete(letterNumbers),
-			Long: "Sends dead letters on their way again: a post into the stream, a link to its instance. Correct the reason first.",
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-				return each(args, func(n string) error {
-					sent, _, err := client.Send[console.Redriven](cmd.Context(), c, client.Request{Method: http.MethodPost, Path: client.Path(console.PathRedriveLetter, n)})
-					if err != nil {
-						return err
-					}
-					what := "its post is in the stream again"
-					if sent.Link != nil {
-						what = "post " + postOf(*sent.Link) + " is " + linkState(*sent.Link)
-					}
-					_, err = fmt.Fprintf(cmd.ErrOrStderr(), "dead letter %s: %s\n", n, harmless(what))
-					return err
-				})
-			}),
-		},
-		sure.register(&cobra.Command{
-			Use: "drop N...", Short: "Delete dead letters for good", Args: cobra.MinimumNArgs(1), ValidArgsFunction: r.complete(letterNumbers),
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-				if err := numbers(args); err != nil {
-					return err
-				}
-				if err := sure.ask(cmd, fmt.Sprintf("Delete for good, with the posts they hold: dead letters %s?", strings.Join(args, ", "))); err != nil {
-					return err
-				}
-				return each(args, func(n string) error {
-					if _, err := c.Do(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.Path(console.PathDeadLetter, n)}); err != nil {
-						return err
-					}
-					_, err := fmt.Fprintf(cmd.ErrOrStderr(), "dead letter %s is deleted\n", n)
-					return err
-				})
-			}),
-		}),
-	)
+	filters.register(cmd, r)
+	return cmd
 }
 
-var deadTable = table[console.DeadLetter]{
-	head: []string{"N", "KIND", "AT", "INSTANCE", "POST", "REASON"},
-	row: func(d console.DeadLetter) []string {
-		return []string{strconv.FormatUint(d.Sequence, 10), d.Kind, when(d.At), d.Instance, short(postName(d.Network, d.PostID)), short(d.Reason)}
+var deadTable = cli.Table[api.DeadLetter]{
+	Columns: []cli.Column{
+		{Head: "N"},
+		{Head: "KIND", Drop: 1},
+		{Head: "AT", Drop: 2},
+		{Head: "INSTANCE", Shorten: 8, Drop: 5},
+		{Head: "RULE", Shorten: 8, Drop: 3},
+		{Head: "POST", Shorten: 10, Drop: 4},
+		{Head: "CODE"},
+		{Head: "REASON", Cause: true},
 	},
-	none: "there are no dead letters",
+	Row: func(d api.DeadLetter) []string {
+		post := postName(d.Network, d.PostID)
+		if post == "" {
+			post = atSequence(d.PostSequence)
+		}
+		return []string{strconv.FormatUint(d.Sequence, 10), d.Kind, when(d.At), d.Instance, d.Rule, post, d.Code, d.Reason}
+	},
+	None: "there are no such dead letters",
 }
 
-func deadFacts(d console.DeadLetterContent) []fact {
-	cut := ""
+func newShowDead(r *cli.Remote) *cobra.Command {
+	return r.Answers(&cobra.Command{
+		Use: "show N", Short: "Show a dead letter with the post that it holds", Example: "  postlink dead show 3",
+		Args: cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(letterNumbers)),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			if err := checkNumbers(args); err != nil {
+				return err
+			}
+			d, _, err := api.Get[api.DeadLetterContent](cmd.Context(), c, api.Path(api.PathDeadLetter, args[0]))
+			if err != nil {
+				return err
+			}
+			return cli.Show(cmd, r.JSON, d, deadFacts(d)...)
+		}),
+	})
+}
+
+func deadFacts(d api.DeadLetterContent) []cli.Fact {
+	cut, attempts := "", ""
 	if d.Cut {
 		cut = "the post was too large to be kept whole, and cannot be sent again"
 	}
-	return []fact{
-		{"Dead letter", strconv.FormatUint(d.Sequence, 10)},
-		{"Kind", d.Kind},
-		{"At", when(d.At)},
-		{"Instance", d.Instance},
-		{"Post", postName(d.Network, d.PostID)},
-		{"Reason", d.Reason},
-		{"Cut", cut},
-		{"Event", cmp.Or(d.Event, "(empty)")},
+	if d.Attempts > 0 {
+		attempts = strconv.Itoa(d.Attempts)
+		if !d.FirstFailedAt.IsZero() {
+			attempts += ", the first at " + when(d.FirstFailedAt)
+		}
+	}
+	return []cli.Fact{
+		{Name: "Dead letter", Value: strconv.FormatUint(d.Sequence, 10)},
+		{Name: "Kind", Value: d.Kind},
+		{Name: "At", Value: when(d.At)},
+		{Name: "Instance", Value: d.Instance},
+		{Name: "Entity", Value: d.Entity},
+		{Name: "Rule", Value: d.Rule},
+		{Name: "Post", Value: strings.TrimSpace(postName(d.Network, d.PostID) + " " + atSequence(d.PostSequence))},
+		{Name: "Code", Value: d.Code},
+		{Name: "Reason", Value: d.Reason},
+		{Name: "Attempts", Value: attempts},
+		{Name: "Cut", Value: cut},
+		{Name: "Event", Value: cmp.Or(d.Event, "(empty)")},
 	}
 }
 
-// numbers checks that arguments are numbers of dead letters.
-func numbers(args []string) error {
+// checkNumbers checks that arguments are numbers of dead letters.
+func checkNumbers(args []string) error {
 	for _, a := range args {
 		if n, err := strconv.ParseUint(a, 10, 64); err != nil || n == 0 {
-			return usageError(fmt.Errorf("%q is not the number of a dead letter; see them with: postlink dead list", a))
+			return cli.Usage("%q is not the number of a dead letter; see them with: postlink dead list", a)
 		}
 	}
 	return nil
 }
 
-// each does the same with every dead letter, and goes on after one that is refused.
-func each(args []string, do func(n string) error) error {
-	if err := numbers(args); err != nil {
-		return err
+// redrive sends one dead letter on its way again, and says what became of it.
+func redrive(ctx context.Context, c *api.Client, n string) (string, error) {
+	sent, _, err := api.Send[api.Redriven](ctx, c, api.Request{Method: http.MethodPost, Path: api.Path(api.PathRedriveLetter, n)})
+	if err != nil {
+		return "", err
 	}
-	var refused []error
-	for _, n := range args {
-		err := do(n)
-		var problem *console.Problem
-		if err != nil && !errors.As(err, &problem) {
-			return err // none of the others would fare better
-		}
-		if err != nil {
-			refused = append(refused, fmt.Errorf("dead letter %s: %w", n, err))
-		}
+	if sent.Link != nil {
+		return fmt.Sprintf("dead letter %s: post %s is %s", n, postOf(*sent.Link), linkState(*sent.Link)), nil
 	}
-	return errors.Join(refused...)
+	return fmt.Sprintf("dead letter %s: its post is in the stream again", n), nil
 }
 
-// letterNumbers completes with the newest dead letters.
-func letterNumbers(ctx context.Context, c *client.Client, _ []string) ([]string, error) {
-	var offered []string
-	for page, err := range client.Pages[console.DeadLetter](ctx, c, console.PathDead, nil, 20) {
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range page.Items {
-			offered = append(offered, cobra.CompletionWithDesc(strconv.FormatUint(d.Sequence, 10), short(d.Reason)))
-		}
-	}
-	return offered, nil
+// drop deletes one dead letter.
+func drop(ctx context.Context, c *api.Client, n string) (string, error) {
+	_, err := c.Do(ctx, api.Request{Method: http.MethodDelete, Path: api.Path(api.PathDeadLetter, n)})
+	return fmt.Sprintf("dead letter %s is deleted", n), err
 }

@@ -10,151 +10,205 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/client"
-	"postlink/worker/console"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/worker/console/api"
 )
 
 func newEntities() *cobra.Command {
-	var r remote
-	return r.noun("entities", "Choose which record types posts may be linked to, and which fields of them are shown",
-		r.answers(&cobra.Command{
-			Use: "list INSTANCE", Short: "List the entities of an instance", Args: cobra.ExactArgs(1), ValidArgsFunction: r.complete(instanceNames),
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+	r := newRemote()
+	return r.Register(cli.Noun("entities", "Choose which record types posts may be linked to, and which fields of them are shown",
+		"  postlink entities list contoso\n  postlink entities fields contoso incident title ticketnumber",
+		r.Answers(&cobra.Command{
+			Use: "list INSTANCE", Short: "List the entities of an instance", Example: "  postlink entities list contoso",
+			Args: cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+			RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
 				listed, _, err := entitiesOf(cmd.Context(), c, args[0])
 				if err != nil {
 					return err
 				}
-				return list(cmd, r.json, table[console.Entity]{
-					head: []string{"ENTITY", "FIELDS"},
-					row:  func(e console.Entity) []string { return []string{e.Name, short(strings.Join(e.Fields, ", "))} },
-					none: "the instance has no entities; see what it offers with: postlink entities offered " + args[0],
+				return cli.List(cmd, r.JSON, cli.Table[api.Entity]{
+					Columns: []cli.Column{{Head: "ENTITY"}, {Head: "FIELDS", Shorten: 20}},
+					Row:     func(e api.Entity) []string { return []string{e.Name, strings.Join(e.Fields, ", ")} },
+					None:    "the instance has no entities; see what it offers with: postlink entities offered " + args[0],
 				}, listed)
 			}),
 		}),
-		newOfferedEntities(&r), newAddEntity(&r), newRemoveEntity(&r), newEntityFields(&r),
-	)
+		newOfferedEntities(r), newAddEntity(r), newRemoveEntity(r), newEntityFields(r),
+	))
 }
 
-func entitiesOf(ctx context.Context, c *client.Client, instance string) ([]console.Entity, string, error) {
-	listed, etag, err := client.Get[console.List[console.Entity]](ctx, c, client.Path(console.PathEntities, instance))
+func entitiesOf(ctx context.Context, c *api.Client, instance string) ([]api.Entity, string, error) {
+	listed, etag, err := api.Get[api.List[api.Entity]](ctx, c, api.Path(api.PathEntities, instance))
 	return listed.Items, etag, err
 }
 
-func newOfferedEntities(r *remote) *cobra.Command {
-	return r.answers(&cobra.Command{
+func newOfferedEntities(r *cli.Remote) *cobra.Command {
+	return r.Answers(&cobra.Command{
 		Use: "offered INSTANCE [ENTITY]", Short: "Ask an instance which record types may be added, or which fields one has",
-		Args: cobra.RangeArgs(1, 2), ValidArgsFunction: r.complete(entityNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+		Example: "  postlink entities offered contoso\n  postlink entities offered contoso incident",
+		Args:    cobra.RangeArgs(1, 2), ValidArgsFunction: r.Complete(instanceThenEntities),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
 			if len(args) == 2 {
-				fields, _, err := client.Get[console.List[console.Field]](cmd.Context(), c, client.Path(console.PathRecordTypeFields, args...))
+				fields, _, err := api.Get[api.List[api.Field]](cmd.Context(), c, api.Path(api.PathRecordTypeFields, args...))
 				if err != nil {
 					return err
 				}
-				return list(cmd, r.json, table[console.Field]{
-					head: []string{"FIELD", "LABEL", "TYPE"},
-					row:  func(f console.Field) []string { return []string{f.Name, short(f.Label), f.Type} },
-					none: "the record type has no fields",
+				return cli.List(cmd, r.JSON, cli.Table[api.Field]{
+					Columns: []cli.Column{{Head: "FIELD"}, {Head: "LABEL", Shorten: 12}, {Head: "TYPE", Drop: 1}},
+					Row:     func(f api.Field) []string { return []string{f.Name, f.Label, f.Type} },
+					None:    "the record type has no fields",
 				}, fields.Items)
 			}
-			types, _, err := client.Get[console.List[console.RecordType]](cmd.Context(), c, client.Path(console.PathRecordTypes, args...))
+			types, _, err := api.Get[api.List[api.RecordType]](cmd.Context(), c, api.Path(api.PathRecordTypes, args...))
 			if err != nil {
 				return err
 			}
-			return list(cmd, r.json, table[console.RecordType]{
-				head: []string{"ENTITY", "LABEL", "CUSTOM", "ADDED"},
-				row: func(t console.RecordType) []string {
-					return []string{t.Name, short(t.Label), yes(t.Custom), yes(t.Configured)}
+			return cli.List(cmd, r.JSON, cli.Table[api.RecordType]{
+				Columns: []cli.Column{{Head: "ENTITY"}, {Head: "LABEL", Shorten: 12}, {Head: "CUSTOM", Drop: 1}, {Head: "ADDED"}},
+				Row: func(t api.RecordType) []string {
+					return []string{t.Name, t.Label, yes(t.Custom), yes(t.Configured)}
 				},
-				none: "the instance offers no record types; its user may not be allowed to see them",
+				None: "the instance offers no record types; its user may not be allowed to see them",
 			}, types.Items)
 		}),
 	})
 }
 
-func newAddEntity(r *remote) *cobra.Command {
+func newAddEntity(r *cli.Remote) *cobra.Command {
 	var fields []string
 	cmd := &cobra.Command{
-		Use: "add INSTANCE ENTITY", Short: "Let posts be linked to a record type that the instance offers", Args: cobra.ExactArgs(2),
-		ValidArgsFunction: r.complete(instanceNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			_, err := c.Do(cmd.Context(), client.Request{
-				Method: http.MethodPost, Path: client.Path(console.PathEntities, args[0]), Body: console.Entity{Name: args[1], Fields: fields},
-			})
-			if err != nil {
-				return err
+		Use: "add INSTANCE ENTITY...", Short: "Let posts be linked to record types that the instance offers",
+		Example: "  postlink entities add contoso incident lead\n  postlink entities add contoso incident --fields title,ticketnumber",
+		Args:    cobra.MinimumNArgs(2), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			if len(fields) > 0 && len(args) > 2 {
+				return cli.Usage("--fields are those of one entity; add the entities one by one")
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "posts may be linked to %s of instance %s\n", args[1], args[0])
-			return err
+			return r.Each(cmd, c, args[:1], args[1:], func(entity string) error {
+				_, err := c.Do(cmd.Context(), api.Request{
+					Method: http.MethodPost, Path: api.Path(api.PathEntities, args[0]), Body: api.Entity{Name: entity, Fields: fields},
+				})
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "posts may be linked to %s of instance %s\n", entity, args[0])
+				return err
+			})
 		}),
 	}
-	cmd.Flags().StringSliceVar(&fields, "fields", nil, "fields that record details show, in order, as in title,ticketnumber (default those that tell most)")
+	cmd.Flags().StringSliceVar(&fields, "fields", nil, "fields that record details show, in order, as in title,ticketnumber (default those that say most)")
 	return cmd
 }
 
-func newRemoveEntity(r *remote) *cobra.Command {
-	var sure confirmation
-	return sure.register(&cobra.Command{
-		Use: "remove INSTANCE ENTITY", Short: "Take an entity away from an instance, unless an active rule uses it", Args: cobra.ExactArgs(2),
-		ValidArgsFunction: r.complete(entityNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+func newRemoveEntity(r *cli.Remote) *cobra.Command {
+	var sure cli.Confirmation
+	return sure.Register(&cobra.Command{
+		Use: "remove INSTANCE ENTITY...", Short: "Take entities away from an instance, unless an active rule uses them",
+		Example: "  postlink entities remove contoso lead\n  postlink entities remove contoso lead opportunity --yes",
+		Args:    cobra.MinimumNArgs(2), ValidArgsFunction: r.Complete(instanceThenEntities),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			instance, entities := args[0], args[1:]
 			etag := ""
-			if !sure.yes {
-				configured, tag, err := entitiesOf(cmd.Context(), c, args[0])
+			if !sure.Yes {
+				configured, tag, err := entitiesOf(cmd.Context(), c, instance)
 				if err != nil {
 					return err
 				}
-				e, err := entityIn(configured, args[0], args[1])
-				if err != nil {
-					return err
+				texts := make([]string, len(entities))
+				for i, name := range entities {
+					e, err := entityIn(configured, instance, name)
+					if err != nil {
+						return err
+					}
+					texts[i] = fmt.Sprintf("%s with its list of %s", e.Name, many(len(e.Fields), "field"))
 				}
 				etag = tag
-				if err := sure.ask(cmd, fmt.Sprintf("Remove entity %s of instance %s, with its list of %d fields?", e.Name, args[0], len(e.Fields))); err != nil {
+				if err := sure.Ask(cmd, fmt.Sprintf("Remove of instance %s: %s?", instance, strings.Join(texts, ", "))); err != nil {
 					return err
 				}
 			}
-			_, err := c.Do(cmd.Context(), client.Request{Method: http.MethodDelete, Path: client.Path(console.PathEntity, args...), IfMatch: etag})
-			if err != nil {
+			return r.Each(cmd, c, args[:1], entities, func(entity string) error {
+				answer, err := c.Do(cmd.Context(), api.Request{Method: http.MethodDelete, Path: api.Path(api.PathEntity, instance, entity), IfMatch: etag})
+				if err != nil {
+					return err
+				}
+				if etag != "" {
+					etag = answer.ETag
+				}
+				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "entity %s of instance %s is removed\n", entity, instance)
 				return err
-			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "entity %s of instance %s is removed\n", args[1], args[0])
-			return err
+			})
 		}),
 	})
 }
 
-func entityIn(configured []console.Entity, instance, name string) (console.Entity, error) {
-	i := slices.IndexFunc(configured, func(e console.Entity) bool { return e.Name == name })
-	if i < 0 {
-		return console.Entity{}, fmt.Errorf("instance %[1]s has no entity %[2]s; see which it has with: postlink entities list %[1]s", instance, name)
+func entityIn(configured []api.Entity, instance, name string) (api.Entity, error) {
+	names := make([]string, len(configured))
+	for i, e := range configured {
+		if e.Name == name {
+			return e, nil
+		}
+		names[i] = e.Name
 	}
-	return configured[i], nil
+	return api.Entity{}, fmt.Errorf("instance %s has no entity %s%s", instance, name, cli.DidYouMean(name, names))
 }
 
-func newEntityFields(r *remote) *cobra.Command {
-	var (
-		up, down string
-		reset    bool
-	)
-	cmd := r.answers(&cobra.Command{
+// fieldChange is how the list of fields of an entity is changed; the zero value does not change it.
+type fieldChange struct {
+	up, down string
+	reset    bool
+}
+
+// check refuses several changes at once; fields are those of a whole new list.
+func (f *fieldChange) check(fields []string) error {
+	ways := 0
+	for _, given := range []bool{f.up != "", f.down != "", f.reset, len(fields) > 0} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return cli.Usage("these are several ways to change the fields; give --up, --down, --reset or the whole list")
+	}
+	return nil
+}
+
+// of is the new list; changed is false when it is only looked at.
+func (f *fieldChange) of(fields []string) (next []string, changed bool, err error) {
+	switch {
+	case f.up != "":
+		next, err = moved(fields, f.up, -1)
+		return next, true, err
+	case f.down != "":
+		next, err = moved(fields, f.down, 1)
+		return next, true, err
+	}
+	return fields, false, nil
+}
+
+// newEntityFields makes the command that lists, sets and reorders fields. A move is made on the list that was read: If-Match refuses
+// it if somebody else changed the list meanwhile.
+func newEntityFields(r *cli.Remote) *cobra.Command {
+	var change fieldChange
+	cmd := r.Answers(&cobra.Command{
 		Use: "fields INSTANCE ENTITY [FIELD...]", Short: "List or set the fields that record details show, in order",
 		Long: "Without FIELD lists the fields that record details show. With FIELDs shows those, in that order, from now on.\n" +
 			"Which fields there are: postlink entities offered INSTANCE ENTITY.",
-		Args: cobra.MinimumNArgs(2), ValidArgsFunction: r.complete(entityNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			ways := 0
-			for _, given := range []bool{up != "", down != "", reset, len(args) > 2} {
-				if given {
-					ways++
-				}
+		Example: "  postlink entities fields contoso incident\n" +
+			"  postlink entities fields contoso incident title ticketnumber createdon\n" +
+			"  postlink entities fields contoso incident --up ticketnumber",
+		Args: cobra.MinimumNArgs(2), ValidArgsFunction: r.Complete(func(ctx context.Context, c *api.Client, args []string) ([]string, error) {
+			if len(args) < 2 {
+				return instanceThenEntities(ctx, c, args)
 			}
-			if ways > 1 {
-				return usageError(errors.New("several ways to change the fields; give --up, --down, --reset or the whole list"))
+			return fieldNames(ctx, c, args)
+		}),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			fields, etag := args[2:], ""
+			if err := change.check(fields); err != nil {
+				return err
 			}
-			var fields []string
-			var etag string
-			if len(args) > 2 || reset {
-				fields = append([]string{}, args[2:]...)
-			} else {
+			if len(fields) == 0 && !change.reset {
 				configured, tag, err := entitiesOf(cmd.Context(), c, args[0])
 				if err != nil {
 					return err
@@ -163,30 +217,28 @@ func newEntityFields(r *remote) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				if ways == 0 {
-					return listFields(cmd, r.json, e.Fields)
-				}
-				step, name := -1, up
-				if down != "" {
-					step, name = 1, down
-				}
-				if fields, err = moved(e.Fields, name, step); err != nil {
+				next, changed, err := change.of(e.Fields)
+				if err != nil {
 					return err
 				}
-				etag = tag
+				if !changed {
+					return listFields(cmd, r.JSON, e.Fields)
+				}
+				fields, etag = next, tag
 			}
-			e, _, err := client.Send[console.Entity](cmd.Context(), c, client.Request{
-				Method: http.MethodPut, Path: client.Path(console.PathEntityFields, args[:2]...), IfMatch: etag, Body: console.Fields{Fields: fields},
+			e, _, err := api.Send[api.Entity](cmd.Context(), c, api.Request{
+				Method: http.MethodPut, Path: api.Path(api.PathEntityFields, args[:2]...), IfMatch: etag,
+				Body: api.Fields{Fields: append([]string{}, fields...)},
 			})
 			if err != nil {
 				return err
 			}
-			return listFields(cmd, r.json, e.Fields)
+			return listFields(cmd, r.JSON, e.Fields)
 		}),
 	})
-	cmd.Flags().StringVar(&up, "up", "", "move `FIELD` one place up")
-	cmd.Flags().StringVar(&down, "down", "", "move `FIELD` one place down")
-	cmd.Flags().BoolVar(&reset, "reset", false, "show the fields that tell most, as if none had been chosen")
+	cmd.Flags().StringVar(&change.up, "up", "", "move `FIELD` one place up")
+	cmd.Flags().StringVar(&change.down, "down", "", "move `FIELD` one place down")
+	cmd.Flags().BoolVar(&change.reset, "reset", false, "show the fields that say most, as if none had been chosen")
 	return cmd
 }
 
@@ -194,7 +246,7 @@ func newEntityFields(r *remote) *cobra.Command {
 func moved(fields []string, name string, step int) ([]string, error) {
 	i := slices.Index(fields, name)
 	if i < 0 {
-		return nil, fmt.Errorf("field %s is not shown, so it cannot be moved; the fields shown are: %s", name, strings.Join(fields, ", "))
+		return nil, errors.New("field " + name + " is not shown, so it cannot be moved; the fields shown are: " + strings.Join(fields, ", "))
 	}
 	fields = slices.Clone(fields)
 	if to := i + step; to >= 0 && to < len(fields) {
@@ -204,22 +256,9 @@ func moved(fields []string, name string, step int) ([]string, error) {
 }
 
 func listFields(cmd *cobra.Command, asJSON bool, fields []string) error {
-	return list(cmd, asJSON, table[string]{
-		head: []string{"FIELD"},
-		row:  func(f string) []string { return []string{f} },
-		none: "no fields are chosen; record details show those that tell most",
+	return cli.List(cmd, asJSON, cli.Table[string]{
+		Columns: []cli.Column{{Head: "FIELD"}},
+		Row:     func(f string) []string { return []string{f} },
+		None:    "no fields are chosen; record details show those that say most",
 	}, fields)
-}
-
-// entityNames completes an instance and one of its entities.
-func entityNames(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-	if len(args) != 1 {
-		return instanceNames(ctx, c, args)
-	}
-	configured, _, err := entitiesOf(ctx, c, args[0])
-	names := make([]string, len(configured))
-	for i, e := range configured {
-		names[i] = e.Name
-	}
-	return names, err
 }

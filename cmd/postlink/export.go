@@ -5,26 +5,25 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/client"
-	"postlink/worker/console"
+	"postlink/worker/console/api"
 )
 
+// newExport makes the counterpart of apply: what it writes, apply takes and calls unchanged.
 func newExport() *cobra.Command {
-	var r remote
-	cmd := &cobra.Command{
-		Use:   "export",
-		Short: "Write the catalog in force as YAML",
-		Long:  "Writes the catalog in force to standard output as one YAML file, which postlink check and postlink apply take.",
-		Args:  cobra.NoArgs,
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-			answer, err := c.Do(cmd.Context(), client.Request{Method: http.MethodGet, Path: console.PathCatalogExport})
+	r := newRemote()
+	return r.Register(&cobra.Command{
+		Use:     "export",
+		Short:   "Write the catalog in force as YAML",
+		Long:    "Writes the catalog in force to standard output as one YAML file, which postlink check and postlink apply take.",
+		Example: "  postlink export > catalog.yaml",
+		Args:    cobra.NoArgs,
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, _ []string) error {
+			answer, err := c.Do(cmd.Context(), api.Request{Method: http.MethodGet, Path: api.PathCatalogExport})
 			if err != nil {
 				return err
 			}
 			_, err = cmd.OutOrStdout().Write(answer.Body)
 			return err
 		}),
-	}
-	r.register(cmd)
-	return cmd
+	})
 }

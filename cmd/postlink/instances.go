@@ -1,111 +1,142 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/client"
-	"postlink/worker/console"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/worker/console/api"
 )
 
 func newInstances() *cobra.Command {
-	var r remote
-	complete := r.complete(instanceNames)
-	switchTo := func(use, short, pattern, done string) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " NAME", Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: complete,
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-				_, err := c.Do(cmd.Context(), client.Request{Method: http.MethodPost, Path: client.Path(pattern, args[0])})
+	r := newRemote()
+	return r.Register(cli.Noun("instances", "Look after the Dynamics 365 organizations that posts are linked to",
+		"  postlink instances list\n  postlink instances show contoso",
+		r.Answers(&cobra.Command{
+			Use: "list", Short: "List the instances with their state, and how many links wait", Example: "  postlink instances list", Args: cobra.NoArgs,
+			RunE: r.Run(func(cmd *cobra.Command, c *api.Client, _ []string) error {
+				listed, _, err := api.Get[api.List[api.Instance]](cmd.Context(), c, api.PathInstances)
 				if err != nil {
 					return err
 				}
-				_, err = fmt.Fprintf(cmd.ErrOrStderr(), "instance %s %s\n", args[0], done)
-				return err
-			}),
-		}
-	}
-	return r.noun("instances", "Look after the Dynamics 365 organizations that posts are linked to",
-		r.answers(&cobra.Command{
-			Use: "list", Short: "List the instances with their state", Args: cobra.NoArgs,
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, _ []string) error {
-				listed, _, err := client.Get[console.List[console.Instance]](cmd.Context(), c, console.PathInstances)
-				if err != nil {
-					return err
-				}
-				return list(cmd, r.json, instanceTable, listed.Items)
+				return cli.List(cmd, r.JSON, instanceTable, listed.Items)
 			}),
 		}),
-		r.answers(&cobra.Command{
-			Use: "show NAME", Short: "Show an instance with its state and its entities", Args: cobra.ExactArgs(1), ValidArgsFunction: complete,
-			RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-				in, _, err := client.Get[console.Instance](cmd.Context(), c, client.Path(console.PathInstance, args[0]))
+		r.Answers(&cobra.Command{
+			Use: "show NAME", Short: "Show an instance with its state and its entities", Example: "  postlink instances show contoso",
+			Args: cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+			RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+				in, _, err := api.Get[api.Instance](cmd.Context(), c, api.Path(api.PathInstance, args[0]))
 				if err != nil {
 					return err
 				}
-				return show(cmd, r.json, in, instanceFacts(in)...)
+				return cli.Show(cmd, r.JSON, in, instanceFacts(in)...)
 			}),
 		}),
-		newAddInstance(&r), newEditInstance(&r),
-		switchTo("enable", "Let an instance take links again", console.PathEnableInstance, "takes new links"),
-		switchTo("disable", "Keep new links away from an instance", console.PathDisableInstance, "takes no new links; those it has stay"),
-		switchTo("default", "Preselect an instance for manual links", console.PathDefaultInstance, "is preselected for manual links"),
-		newRefreshInstance(&r), newDeleteInstance(&r),
-	)
+		newAddInstance(r), newEditInstance(r),
+		switchOver(r, "enable", "Let instances take links again", "instance", api.PathEnableInstance, "takes new links", "contoso", ofEach(instanceNames)),
+		switchOver(r, "disable", "Keep new links away from instances", "instance", api.PathDisableInstance,
+			"takes no new links; those it has stay", "contoso fabrikam", ofEach(instanceNames)),
+		newDefaultInstance(r), newRefreshInstance(r), newDeleteInstance(r),
+	))
 }
 
-var instanceTable = table[console.Instance]{
-	head: []string{"NAME", "STATE", "DEFAULT", "ENTITIES", "VERSION", "LAST SEEN", "URL"},
-	row: func(in console.Instance) []string {
+var instanceTable = cli.Table[api.Instance]{
+	Columns: []cli.Column{
+		{Head: "NAME"},
+		{Head: "STATE"},
+		{Head: "WAITING"},
+		{Head: "OLDEST", Drop: 4},
+		{Head: "ENTITIES", Shorten: 8, Drop: 3},
+		{Head: "LAST SEEN", Drop: 2},
+		{Head: "URL", Shorten: 20, Drop: 1},
+		{Head: "WHY", Cause: true},
+	},
+	Row: func(in api.Instance) []string {
 		names := make([]string, len(in.Entities))
 		for i, e := range in.Entities {
 			names[i] = e.Name
 		}
-		return []string{in.Name, short(instanceState(in)), yes(in.Default), short(strings.Join(names, ",")), in.Version, when(in.LastSeen), in.URL}
+		h := healthOf(in, time.Now())
+		return []string{
+			in.Name, h.state, fmt.Sprint(in.Waiting), when(in.Oldest), strings.Join(names, ","), when(in.LastSeen), in.URL, h.why,
+		}
 	},
-	none: "there are no instances; add one with: postlink instances add NAME --url URL",
+	None: "there are no instances; add one with: postlink instances add NAME --url URL",
 }
 
-func instanceState(in console.Instance) string {
+// health is the state of an instance in a few words, and why it is so.
+type health struct{ state, why string }
+
+// healthOf is the state of an instance now. Of several reasons to send nothing the strongest is named: a person's decision, then
+// what has to be mended (parked), then what passes by itself (throttled, retrying). The default instance is named as that also
+// when it is disabled, since manual links that name no instance are refused then.
+func healthOf(in api.Instance, now time.Time) health {
+	state, why := "enabled", ""
 	switch {
 	case !in.Enabled:
-		return "disabled"
+		state = "disabled"
 	case in.Parked != "":
-		return "parked: " + in.Parked
+		state, why = "parked", in.Parked
+		if !in.NextTry.IsZero() {
+			why += "; tried again at " + when(in.NextTry)
+		}
+	case in.ThrottledUntil.After(now):
+		state, why = "throttled", "it asked for fewer requests; continues at "+when(in.ThrottledUntil)
+	case in.Retrying != "":
+		state, why = "retrying", in.Retrying
+		if !in.RetryingSince.IsZero() {
+			why += "; since " + when(in.RetryingSince)
+		}
 	}
-	return "enabled"
+	if in.Default {
+		state += ", default"
+		if !in.Enabled {
+			why = "manual links that name no instance are refused; choose another with: postlink instances default NAME"
+		}
+	}
+	return health{state, why}
 }
 
-func instanceFacts(in console.Instance) []fact {
-	facts := []fact{
-		{"Name", in.Name},
-		{"URL", in.URL},
-		{"State", instanceState(in)},
-		{"Parked since", when(in.ParkedSince)},
-		{"Default", yes(in.Default)},
-		{"Login", in.Auth.Kind},
-		{"Tenant", in.Auth.Tenant},
-		{"Client id", in.Auth.ClientID},
-		{"Secret from", secretPlace(in.Auth.ClientSecret)},
-		{"Authority", in.Auth.Authority},
-		{"Token from", secretPlace(in.Auth.Token)},
-		{"Organization", in.Organization},
-		{"Version", in.Version},
-		{"Last seen", when(in.LastSeen)},
-		{"Refreshed", when(in.RefreshedAt)},
-		{"Missing", strings.Join(in.Missing, ", ")},
+func instanceFacts(in api.Instance) []cli.Fact {
+	h := healthOf(in, time.Now())
+	waiting := "none"
+	if in.Waiting > 0 {
+		waiting = many(int(in.Waiting), "link")
+		if !in.Oldest.IsZero() {
+			waiting += ", the oldest since " + when(in.Oldest)
+		}
+	}
+	facts := []cli.Fact{
+		{Name: "Name", Value: in.Name},
+		{Name: "URL", Value: in.URL},
+		{Name: "State", Value: h.state},
+		{Name: "Why", Value: h.why},
+		{Name: "Parked since", Value: when(in.ParkedSince)},
+		{Name: "Waiting", Value: waiting},
+		{Name: "Login", Value: in.Auth.Kind},
+		{Name: "Tenant", Value: in.Auth.Tenant},
+		{Name: "Client id", Value: in.Auth.ClientID},
+		{Name: "Secret from", Value: secretPlace(in.Auth.ClientSecret)},
+		{Name: "Authority", Value: in.Auth.Authority},
+		{Name: "Token from", Value: secretPlace(in.Auth.Token)},
+		{Name: "Organization", Value: in.Organization},
+		{Name: "Version", Value: in.Version},
+		{Name: "Last seen", Value: when(in.LastSeen)},
+		{Name: "Refreshed", Value: when(in.RefreshedAt)},
+		{Name: "Missing", Value: strings.Join(in.Missing, ", ")},
 	}
 	for _, e := range in.Entities {
-		facts = append(facts, fact{"Entity", e.Name + "  " + strings.Join(e.Fields, ", ")})
+		facts = append(facts, cli.Fact{Name: "Entity", Value: e.Name + "  " + strings.Join(e.Fields, ", ")})
 	}
 	return facts
 }
 
-func secretPlace(s console.Secret) string {
+func secretPlace(s api.Secret) string {
 	switch {
 	case s.Env != "":
 		return "environment variable " + s.Env
@@ -115,205 +146,84 @@ func secretPlace(s console.Secret) string {
 	return ""
 }
 
-// authFlags say how to log in to an instance.
-type authFlags struct {
-	kind, tenant, clientID, secretEnv, secretFile, authority, tokenEnv, tokenFile string
-}
-
-func (f *authFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.kind, "auth-kind", "", "client_credentials for real organizations, static for a sandbox (default as the other flags tell)")
-	cmd.Flags().StringVar(&f.tenant, "tenant", "", "directory id or domain in Microsoft Entra ID")
-	cmd.Flags().StringVar(&f.clientID, "client-id", "", "application `ID` of the app registration")
-	cmd.Flags().StringVar(&f.secretEnv, "secret-env", "", "environment `VARIABLE` of the server that holds the client secret")
-	cmd.Flags().StringVar(&f.secretFile, "secret-file", "", "`FILE` of the server that holds the client secret")
-	cmd.Flags().StringVar(&f.authority, "authority", "", "login `HOST` of a sovereign cloud")
-	cmd.Flags().StringVar(&f.tokenEnv, "token-env", "", "environment `VARIABLE` of the server that holds the token of a sandbox")
-	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`FILE` of the server that holds the token of a sandbox")
-}
-
-// on changes a login by the flags that were given. Another kind begins anew.
-func (f *authFlags) on(auth console.Auth) (console.Auth, error) {
-	static := f.tokenEnv != "" || f.tokenFile != ""
-	credentials := f.tenant != "" || f.clientID != "" || f.secretEnv != "" || f.secretFile != "" || f.authority != ""
-	kind := f.kind
-	switch {
-	case static && credentials, kind == "static" && credentials, kind == "client_credentials" && static:
-		return auth, usageError(errors.New("flags of two ways to log in; give --tenant, --client-id and --secret-env, or --token-env alone"))
-	case f.secretEnv != "" && f.secretFile != "", f.tokenEnv != "" && f.tokenFile != "":
-		return auth, usageError(errors.New("a secret is in one place; give the variable or the file"))
-	case kind == "" && static:
-		kind = "static"
-	case kind == "" && (credentials || auth.Kind == ""):
-		kind = "client_credentials"
-	}
-	if kind != "" && kind != auth.Kind {
-		auth = console.Auth{Kind: kind}
-	}
-	for _, set := range []struct {
-		to   *string
-		flag string
-	}{{&auth.Tenant, f.tenant}, {&auth.ClientID, f.clientID}, {&auth.Authority, f.authority}} {
-		if set.flag != "" {
-			*set.to = set.flag
-		}
-	}
-	if f.secretEnv != "" || f.secretFile != "" {
-		auth.ClientSecret = console.Secret{Env: f.secretEnv, File: f.secretFile}
-	}
-	if static {
-		auth.Token = console.Secret{Env: f.tokenEnv, File: f.tokenFile}
-	}
-	return auth, nil
-}
-
-func newAddInstance(r *remote) *cobra.Command {
-	var (
-		login authFlags
-		added console.NewInstance
-	)
-	cmd := &cobra.Command{
-		Use: "add NAME", Short: "Add an instance",
-		Long: "Adds an instance. Secrets stay where the server finds them: name the variable or the file, never the secret itself.",
-		Args: cobra.ExactArgs(1),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) (err error) {
-			if added.URL == "" {
-				return usageError(fmt.Errorf("where is instance %s? give its address with --url", args[0]))
-			}
-			added.Name = args[0]
-			if added.Auth, err = login.on(console.Auth{}); err != nil {
-				return err
-			}
-			_, err = c.Do(cmd.Context(), client.Request{Method: http.MethodPost, Path: console.PathInstances, Body: added})
+func newDefaultInstance(r *cli.Remote) *cobra.Command {
+	return &cobra.Command{
+		Use: "default NAME", Short: "Preselect an instance for manual links", Example: "  postlink instances default contoso",
+		Args: cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			in, _, err := api.Send[api.Instance](cmd.Context(), c, api.Request{Method: http.MethodPost, Path: api.Path(api.PathDefaultInstance, args[0])})
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "instance %[1]s is added; choose record types for it: postlink entities offered %[1]s\n", added.Name)
+			note := ""
+			if in.Name != "" && !in.Enabled {
+				note = fmt.Sprintf("; it is disabled, so manual links are refused until: postlink instances enable %s", args[0])
+			}
+			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "instance %s is preselected for manual links%s\n", args[0], note)
 			return err
 		}),
 	}
-	cmd.Flags().StringVar(&added.URL, "url", "", "address of the organization, as in https://contoso.crm.dynamics.com")
-	cmd.Flags().BoolVar(&added.Default, "default", false, "preselect it for manual links")
-	login.register(cmd)
-	return cmd
 }
 
-func newEditInstance(r *remote) *cobra.Command {
-	var (
-		login  authFlags
-		url    string
-		choose bool
-	)
-	cmd := &cobra.Command{
-		Use: "edit NAME", Short: "Change how an instance is reached",
-		Long: "Changes what flags are given for; all else stays.",
-		Args: cobra.ExactArgs(1), ValidArgsFunction: r.complete(instanceNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			ctx, path := cmd.Context(), client.Path(console.PathInstance, args[0])
-			in, etag, err := client.Get[console.Instance](ctx, c, path)
-			if err != nil {
-				return err
-			}
-			auth, err := login.on(in.Auth)
-			if err != nil {
-				return err
-			}
-			change := console.InstanceChange{URL: url}
-			if auth != in.Auth {
-				change.Auth = &auth
-			}
-			if change == (console.InstanceChange{}) && !choose {
-				return usageError(fmt.Errorf("nothing to change; see %s --help", cmd.CommandPath()))
-			}
-			if change != (console.InstanceChange{}) {
-				answer, err := c.Do(ctx, client.Request{Method: http.MethodPatch, Path: path, IfMatch: etag, Body: change})
-				if err != nil {
-					return err
-				}
-				etag = answer.ETag
-			}
-			if choose {
-				_, err := c.Do(ctx, client.Request{Method: http.MethodPost, Path: client.Path(console.PathDefaultInstance, args[0]), IfMatch: etag})
-				if err != nil {
-					return err
-				}
-			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "instance %s is changed\n", args[0])
-			return err
-		}),
-	}
-	cmd.Flags().StringVar(&url, "url", "", "address of the organization")
-	cmd.Flags().BoolVar(&choose, "default", false, "preselect it for manual links")
-	login.register(cmd)
-	return cmd
-}
-
-func newRefreshInstance(r *remote) *cobra.Command {
-	return r.answers(&cobra.Command{
+func newRefreshInstance(r *cli.Remote) *cobra.Command {
+	return r.Answers(&cobra.Command{
 		Use: "refresh NAME", Short: "Read the record types and fields of an instance again, and remove what is gone",
-		Args: cobra.ExactArgs(1), ValidArgsFunction: r.complete(instanceNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			found, _, err := client.Send[console.Refresh](cmd.Context(), c,
-				client.Request{Method: http.MethodPost, Path: client.Path(console.PathRefreshInstance, args[0])})
+		Long:    "Reads the metadata of an instance again. When that works, a parked instance is tried again at once.",
+		Example: "  postlink instances refresh contoso",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			found, _, err := api.Send[api.Refresh](cmd.Context(), c,
+				api.Request{Method: http.MethodPost, Path: api.Path(api.PathRefreshInstance, args[0])})
 			if err != nil {
 				return err
 			}
-			facts := []fact{{"Organization", found.Organization}, {"Version", found.Version}, {"Refreshed", when(found.At)}}
+			facts := []cli.Fact{{Name: "Organization", Value: found.Organization}, {Name: "Version", Value: found.Version}, {Name: "Refreshed", Value: when(found.At)}}
 			for _, m := range found.Removed {
-				facts = append(facts, fact{"Removed", missing(m)})
+				facts = append(facts, cli.Fact{Name: "Removed", Value: missing(m)})
 			}
 			for _, m := range found.Kept {
-				facts = append(facts, fact{"Kept", missing(m) + ", gone in Dynamics but used by " + strings.Join(m.Rules, ", ")})
+				facts = append(facts, cli.Fact{Name: "Kept", Value: missing(m) + ", gone in Dynamics but used by " + strings.Join(m.Rules, ", ")})
 			}
-			return show(cmd, r.json, found, facts...)
+			return cli.Show(cmd, r.JSON, found, facts...)
 		}),
 	})
 }
 
-func missing(m console.Missing) string {
+func missing(m api.Missing) string {
 	if m.Field != "" {
 		return "field " + m.Field + " of " + m.Entity
 	}
 	return "entity " + m.Entity
 }
 
-func newDeleteInstance(r *remote) *cobra.Command {
-	var sure confirmation
-	return sure.register(&cobra.Command{
-		Use: "delete NAME", Short: "Delete an instance",
-		Long: "Deletes an instance. Its links are forgotten, until the same organization is added again. Dynamics is not touched.",
-		Args: cobra.ExactArgs(1), ValidArgsFunction: r.complete(instanceNames),
-		RunE: r.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			path, etag := client.Path(console.PathInstance, args[0]), ""
-			if !sure.yes {
-				in, tag, err := client.Get[console.Instance](cmd.Context(), c, path)
+// newDeleteInstance asks with the revision that the question was about: If-Match refuses the deletion if the catalog changed while
+// the person was thinking.
+func newDeleteInstance(r *cli.Remote) *cobra.Command {
+	var sure cli.Confirmation
+	return sure.Register(&cobra.Command{
+		Use: "delete NAME", Short: "Delete an instance, and forget its links",
+		Long:    "Deletes an instance. Its links are forgotten, until the same organization is added again. Dynamics is not touched.",
+		Example: "  postlink instances delete fabrikam\n  postlink instances delete fabrikam --yes",
+		Args:    cobra.ExactArgs(1), ValidArgsFunction: r.Complete(ofFirst(instanceNames)),
+		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
+			path, etag := api.Path(api.PathInstance, args[0]), ""
+			if !sure.Yes {
+				in, tag, err := api.Get[api.Instance](cmd.Context(), c, path)
 				if err != nil {
 					return err
 				}
 				etag = tag
-				question := fmt.Sprintf("Delete instance %s at %s, with its %d entities? Its links are forgotten; Dynamics is not touched.", in.Name, in.URL, len(in.Entities))
-				if err := sure.ask(cmd, question); err != nil {
+				question := fmt.Sprintf("Delete instance %s at %s, with its %s? %s wait for it. All its links are forgotten; Dynamics is not touched.",
+					in.Name, in.URL, many(len(in.Entities), "entity"), many(int(in.Waiting), "link"))
+				if err := sure.Ask(cmd, question); err != nil {
 					return err
 				}
 			}
-			_, err := c.Do(cmd.Context(), client.Request{Method: http.MethodDelete, Path: path, IfMatch: etag})
-			if err != nil {
+			if _, err := c.Do(cmd.Context(), api.Request{Method: http.MethodDelete, Path: path, IfMatch: etag}); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "instance %s is deleted\n", args[0])
+			_, err := fmt.Fprintf(cmd.ErrOrStderr(), "instance %s is deleted\n", args[0])
 			return err
 		}),
 	})
-}
-
-// instanceNames completes the first argument.
-func instanceNames(ctx context.Context, c *client.Client, args []string) ([]string, error) {
-	if len(args) > 0 {
-		return nil, nil
-	}
-	listed, _, err := client.Get[console.List[console.Instance]](ctx, c, console.PathInstances)
-	names := make([]string, len(listed.Items))
-	for i, in := range listed.Items {
-		names[i] = in.Name
-	}
-	return names, err
 }

@@ -11,19 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/client"
-	"postlink/rules"
-	"postlink/worker/bus"
-	"postlink/worker/console"
-)
-
-// Exit codes, as sysexits.h numbers the last two.
-const (
-	exitFine        = 0
-	exitFindings    = 1
-	exitUsage       = 2
-	exitUnavailable = 69
-	exitConfig      = 78
+	"postlink/cmd/postlink/internal/cli"
 )
 
 func main() {
@@ -37,47 +25,14 @@ func run(ctx context.Context, args []string) int {
 	cmd := newRoot()
 	cmd.SetArgs(args)
 	err := cmd.ExecuteContext(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) { // a command that has more to say says it itself
+		err = errors.New("stopped")
+	}
 	if err != nil && err.Error() != "" {
-		fmt.Fprintln(os.Stderr, "postlink:", said(err))
+		fmt.Fprintln(os.Stderr, "postlink:", cli.Message(err))
 	}
-	return exitCode(err)
+	return cli.ExitCode(err)
 }
-
-// codedError is an error that knows its exit code.
-type codedError struct {
-	code int
-	err  error
-}
-
-func (e *codedError) Error() string { return e.err.Error() }
-func (e *codedError) Unwrap() error { return e.err }
-
-// exitCode is the one place that says which error ends with which code.
-func exitCode(err error) int {
-	var (
-		coded    *codedError
-		problems rules.Problems
-		refusal  *console.Problem
-	)
-	switch {
-	case err == nil:
-		return exitFine
-	case errors.As(err, &coded):
-		return coded.code
-	case errors.As(err, &problems):
-		return exitConfig
-	case errors.As(err, &refusal):
-		return refusedAs(refusal)
-	case errors.Is(err, bus.ErrUnreachable), errors.Is(err, client.ErrUnreachable):
-		return exitUnavailable
-	default:
-		return exitFindings
-	}
-}
-
-func usageError(err error) error { return &codedError{exitUsage, err} }
-
-func configError(err error) error { return &codedError{exitConfig, err} }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
@@ -85,33 +40,36 @@ func newRoot() *cobra.Command {
 		Short: "Turns social posts into Dynamics 365 records, by rules",
 		Long: "postlink watches a stream of social posts, matches them against rules, and turns every match into a social activity\n" +
 			"in the right Dynamics 365 instance: once, whatever breaks on the way.",
+		Example: "  postlink demo                                         # see it work, on this machine alone\n" +
+			"  postlink check catalog && postlink apply catalog      # put rules in force\n" +
+			"  postlink posts list --link unlinked                   # look at what no rule took",
+		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          cli.OfCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
-	})
-	root.AddCommand(newDemo(), newServe(), newCheck(), newApply(), newPublish(), newSandbox(), newVersion(),
-		newInstances(), newEntities(), newRules(), newPosts(), newLinks(), newDead(), newExport())
-	reportUsage(root)
+	root.SetVersionTemplate("postlink {{.Version}}\n")
+	root.AddCommand(newDemo(), newServe(), newCheck(), newApply(), newExport(), newPublish(), newSandbox(), newHealth(), newToken(), newVersion(),
+		newInstances(), newEntities(), newRules(), newPosts(), newLinks(), newDead())
+	addGenerated(root)
+	cli.Prepare(root)
 	return root
 }
 
-// reportUsage makes wrong arguments of a command, and of those below it, end with the code for usage.
-func reportUsage(cmd *cobra.Command) {
-	check := cmd.Args
-	if check == nil {
-		check = cobra.ArbitraryArgs
-	}
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if err := check(cmd, args); err != nil {
-			return usageError(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
+// addGenerated adds the commands that cobra makes, which come without examples.
+func addGenerated(root *cobra.Command) {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Example = "  postlink help links create"
+		case "completion":
+			cmd.Example = "  source <(postlink completion bash)"
+			for _, shell := range cmd.Commands() {
+				shell.Example = "  postlink completion " + shell.Name() + " > postlink." + shell.Name()
+			}
 		}
-		return nil
-	}
-	for _, below := range cmd.Commands() {
-		reportUsage(below)
 	}
 }

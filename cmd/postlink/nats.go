@@ -3,12 +3,17 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
-	"postlink/cmd/postlink/internal/app"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/cmd/postlink/internal/config"
 	"postlink/worker/bus"
 )
+
+// natsVariable names the NATS to talk to when no flag does.
+const natsVariable = "POSTLINK_NATS"
 
 // natsFlags say which NATS a command talks to.
 type natsFlags struct {
@@ -16,18 +21,21 @@ type natsFlags struct {
 	url    string
 }
 
-func (f *natsFlags) register(cmd *cobra.Command) {
+func (f *natsFlags) register(cmd *cobra.Command, usage string) {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE`, the same as of postlink serve")
-	cmd.Flags().StringVar(&f.url, "nats", "", "NATS `URL`; overrides the configuration (default: where postlink serve listens)")
+	cmd.Flags().StringVar(&f.url, "nats", "", usage)
 }
 
+// given reports whether a flag names a NATS.
+func (f *natsFlags) given() bool { return f.config != "" || f.url != "" }
+
 // load reads the configuration; the flag counts more than the file.
-func (f *natsFlags) load() (app.Config, error) {
-	cfg := app.DefaultConfig()
+func (f *natsFlags) load() (config.Config, error) {
+	cfg := config.Default()
 	if f.config != "" {
 		var err error
-		if cfg, err = app.LoadConfig(f.config); err != nil {
-			return cfg, configError(err)
+		if cfg, err = config.Load(f.config); err != nil {
+			return cfg, cli.Config("%w", err)
 		}
 	}
 	if f.url != "" {
@@ -36,19 +44,23 @@ func (f *natsFlags) load() (app.Config, error) {
 	return cfg, nil
 }
 
-// connect connects to the NATS of a running postlink.
-func (f *natsFlags) connect(ctx context.Context) (*bus.Bus, error) {
+// connect connects to the NATS of a running postlink: the one that a flag or the environment names, else where postlink serve
+// and postlink demo listen unless told otherwise.
+func (f *natsFlags) connect(ctx context.Context) (*bus.Bus, config.Config, error) {
 	cfg, err := f.load()
 	if err != nil {
-		return nil, err
+		return nil, cfg, err
 	}
 	opts := cfg.Bus()
+	if opts.URL == "" && f.config == "" {
+		opts.URL = os.Getenv(natsVariable)
+	}
 	if opts.URL == "" {
 		opts.URL = "nats://" + cfg.Data.Listen
 	}
 	b, err := bus.Connect(ctx, opts)
 	if err != nil {
-		return nil, fmt.Errorf("%w; is postlink serve running, or does --nats name another server?", err)
+		return nil, cfg, fmt.Errorf("%w; is postlink serve or postlink demo running, or does --nats (%s) name another server?", err, natsVariable)
 	}
-	return b, nil
+	return b, cfg, nil
 }

@@ -48,7 +48,7 @@ func TestTheReadmesFirstCommandsWork(t *testing.T) {
 func startDemo(t *testing.T, port string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	demo := exec.CommandContext(ctx, "postlink", "demo", "--rate", "0", "--listen", "127.0.0.1:"+port)
+	demo := exec.CommandContext(ctx, "postlink", "demo", "--rate", "0", "--listen", "127.0.0.1:"+port, "--nats-listen", "127.0.0.1:0")
 	demo.Cancel = func() error { return demo.Process.Signal(syscall.SIGTERM) }
 	demo.WaitDelay = patience
 	if err := demo.Start(); err != nil {

@@ -7,10 +7,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"postlink/cmd/postlink/internal/app"
+	"postlink/cmd/postlink/internal/cli"
 	"postlink/dynamics/sandbox"
+	"postlink/worker/console"
 )
 
+// newSandbox makes the command that plays one instance. Its control endpoints are open, so it listens on loopback by default.
 func newSandbox() *cobra.Command {
 	var listen, name, token string
 	cmd := &cobra.Command{
@@ -18,16 +20,17 @@ func newSandbox() *cobra.Command {
 		Short: "Run a simulated Dynamics 365 instance",
 		Long: "Runs a simulated Dynamics 365 instance, for trying rules and for tests. It keeps its records in memory.\n" +
 			"What it holds and what it was asked is under /_sandbox/snapshot and /_sandbox/requests.",
-		Args: cobra.NoArgs,
+		Example: "  postlink sandbox\n  postlink sandbox --name fabrikam --listen 127.0.0.1:8082",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			s, err := sandbox.New(sandbox.Options{Name: name, Tokens: []string{token}})
 			if err != nil {
-				return usageError(err)
+				return cli.Usage("%w", err)
 			}
 			listener, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 			if err != nil {
-				return fmt.Errorf("listen on %s: %w; choose another address with --listen", listen, err)
+				return cli.ListenError(cli.ExitUsage, listen, "--listen", err)
 			}
 			_, err = fmt.Fprintf(cmd.ErrOrStderr(), "sandbox %s is ready; in a catalog:\n"+
 				"  - name: %s\n    url: http://%s\n    auth: {kind: static, token: {env: SANDBOX_TOKEN}}    # SANDBOX_TOKEN=%s\n",
@@ -37,7 +40,7 @@ func newSandbox() *cobra.Command {
 			}
 			g, ctx := errgroup.WithContext(ctx)
 			g.Go(func() error { return s.Run(ctx) })
-			g.Go(func() error { return app.Serve(ctx, listener, s) })
+			g.Go(func() error { return console.Serve(ctx, listener, s) })
 			return g.Wait()
 		},
 	}

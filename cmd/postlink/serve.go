@@ -1,17 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
-	"fmt"
+	"net"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"postlink/cmd/postlink/internal/app"
+	"postlink/cmd/postlink/internal/cli"
+	"postlink/cmd/postlink/internal/config"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
 )
@@ -26,7 +26,10 @@ func newServe() *cobra.Command {
 		Use:   "serve",
 		Short: "Run the worker",
 		Long: "Runs the worker: posts from NATS, records in Dynamics 365. Without a NATS url it runs a NATS server of its own, with\n" +
-			"files under data.dir. Stop it with SIGTERM: it finishes what is under way.",
+			"files under data.dir. Stop it with SIGTERM: it finishes what is under way.\n\n" +
+			"Every key of the configuration, with its default:\n\n" + indent(config.Reference),
+		Example: "  postlink serve --catalog deploy/catalog\n" +
+			"  postlink serve --config /etc/postlink.yaml",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg, err := nats.load()
@@ -36,58 +39,54 @@ func newServe() *cobra.Command {
 			if listen != "" {
 				cfg.Listen = listen
 			}
-			var seed *catalog.Catalog
+			var initial *catalog.Catalog
 			if dir != "" {
-				if seed, err = catalog.Load(dir); err != nil {
+				if initial, err = loadCatalog(dir); err != nil {
 					return err
 				}
 			}
-			log, err := newLogger(cfg.Log.Level)
+			log, err := newLogger(cfg.LogLevel)
 			if err != nil {
 				return err
 			}
-			return serve(cmd.Context(), cfg, seed, log)
+			return serve(cmd.Context(), cfg, initial, log)
 		},
 	}
-	nats.register(cmd)
+	nats.register(cmd, "NATS `URL`; overrides the configuration (default: run a NATS server)")
 	cmd.Flags().StringVar(&dir, "catalog", "", "put the catalog in `DIR` in force at the start, if the directory changed since it last was")
 	cmd.Flags().StringVar(&listen, "listen", "", "`ADDR` of the console; overrides the configuration")
 	return cmd
 }
 
-func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.Logger) error {
-	tokens, err := cfg.Access()
+func indent(text string) string {
+	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
+}
+
+// serve is assembly: it starts the parts in their order and runs them.
+func serve(ctx context.Context, cfg config.Config, initial *catalog.Catalog, log *zap.Logger) error {
+	if err := app.CheckListen(cfg.Listen, cfg.Tokens); err != nil {
+		return cli.Config("%w", err)
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return configError(err)
+		return cli.ListenError(cli.ExitConfig, cfg.Listen, "listen in the configuration, or --listen", err)
 	}
-	if err := app.CheckListen(cfg.Listen, tokens); err != nil {
-		return configError(err)
-	}
-	busOptions := cfg.Bus()
-	busOptions.Log = log.Named("nats")
-	if busOptions.URL == "" {
-		opts := cfg.Server()
-		opts.Log = log.Named("nats")
-		server, err := bus.StartServer(opts)
+	defer listener.Close()
+	opts := cfg.Worker()
+	if opts.NATS.URL == "" {
+		server, err := startNATS(ctx, cfg, log)
 		if err != nil {
-			return configError(err)
+			return err
 		}
 		defer server.Shutdown()
-		busOptions.Server = server
-		log.Info("our own NATS listens", zap.String("url", server.URL()), zap.String("dir", opts.Dir))
+		opts.NATS.Server = server
 	}
-	a, err := app.New(ctx, app.Options{
-		Bus: busOptions, Listen: cfg.Listen, Public: strings.TrimRight(cfg.Console.URL, "/"), Tokens: tokens, Slots: cfg.Delivery.Slots, MaxAge: cfg.Delivery.MaxAge.Value(), Log: log,
-	})
+	opts.Catalog, opts.Author, opts.Log = initial, userName(), log
+	a, err := app.New(ctx, app.Options{Worker: opts, Listener: listener, Tokens: cfg.Tokens})
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	if seed != nil {
-		if err := seedCatalog(ctx, a, seed); err != nil {
-			return err
-		}
-	}
 	if _, err := a.Catalog.Current(ctx); errors.Is(err, catalog.ErrEmpty) {
 		log.Warn("there is no catalog yet; nothing is linked until one is applied with: postlink apply DIR")
 	}
@@ -97,20 +96,14 @@ func serve(ctx context.Context, cfg app.Config, seed *catalog.Catalog, log *zap.
 	return err
 }
 
-// seedCatalog puts a directory's catalog in force, unless it is the one that was put in force so last: then what people changed
-// since then, through the API say, stays.
-func seedCatalog(ctx context.Context, a *app.App, seed *catalog.Catalog) error {
-	var content bytes.Buffer
-	if err := seed.Export(&content); err != nil { // what counts is what it says, not where in which file
-		return fmt.Errorf("apply the catalog: %w", err)
+// startNATS runs the NATS server of the configuration.
+func startNATS(ctx context.Context, cfg config.Config, log *zap.Logger) (*bus.Server, error) {
+	opts := cfg.Server()
+	opts.Log = log.Named("nats")
+	server, err := bus.StartServer(ctx, opts)
+	if err != nil {
+		return nil, cli.Config("%w; if NATS runs there, name it with --nats", err)
 	}
-	hash := fmt.Sprintf("%x", sha256.Sum256(content.Bytes()))
-	last, err := a.Bus.Seed(ctx)
-	if err != nil || last == hash {
-		return err
-	}
-	if _, _, err := a.Catalog.Apply(ctx, seed, catalog.Commit{Author: userName(), Message: "postlink serve --catalog"}); err != nil {
-		return err
-	}
-	return a.Bus.SetSeed(ctx, hash)
+	log.Info("our own NATS listens", zap.String("url", server.URL()), zap.String("dir", opts.Dir))
+	return server, nil
 }

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"testing"
 
-	"postlink/worker/console"
+	"postlink/worker/console/api"
 )
 
 // Who talks to the API of every world.
@@ -52,19 +52,19 @@ func (a answer) is(status int) answer {
 	return a
 }
 
-func (a answer) problem() (p console.Problem) {
+func (a answer) problem() (p api.Problem) {
 	a.t.Helper()
 	if a.status >= http.StatusBadRequest {
-		p = as[console.Problem](a)
+		p = as[api.Problem](a)
 	}
 	return p
 }
 
 // refused fails the test when the answer is not that problem.
-func (a answer) refused(status int, kind string) console.Problem {
+func (a answer) refused(status int, kind string) api.Problem {
 	a.t.Helper()
 	p := a.is(status).problem()
-	if p.Type != console.ProblemType+kind {
+	if p.Type != api.ProblemType+kind {
 		a.t.Fatalf("%s: problem %s, want %s: %s", a.asked, p.Type, kind, p.Detail)
 	}
 	return p

@@ -35,8 +35,20 @@ func needDocker(t *testing.T) {
 	case strings.Contains(os.Getenv("POSTLINK_REQUIRE"), "docker"):
 		t.Fatalf("Docker is required here and does not answer: %v", err)
 	default:
-		t.Skipf("SKIPPED, NOT TESTED: Docker does not answer: %v", err)
+		skip(t, fmt.Sprintf("container tests were SKIPPED: Docker does not answer: %v", err))
 	}
+}
+
+// skip skips, and writes the reason to the file that POSTLINK_SKIPPED names: go test shows skips with -v only.
+func skip(t *testing.T, why string) {
+	t.Helper()
+	if name := os.Getenv("POSTLINK_SKIPPED"); name != "" {
+		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+		must(t, err)
+		_, err = fmt.Fprintf(f, "%s\n", why)
+		must(t, errors.Join(err, f.Close()))
+	}
+	t.Skip(why)
 }
 
 // buildImage builds the binaries and the image, once.

@@ -18,9 +18,8 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
-	"postlink/worker/catalog"
 	"postlink/worker/console"
-	"postlink/worker/ledger"
+	"postlink/worker/deliver"
 )
 
 const token = "sandbox"
@@ -101,7 +100,7 @@ func (p *process) sandboxURL(_ *testing.T, name string) string { return p.sandbo
 func (p *process) instanceURL(name string) string              { return p.sandboxes[name].URL }
 
 func (p *process) openNATS(listen string) (err error) {
-	p.server, err = bus.StartServer(bus.ServerOptions{Dir: p.dir, Listen: listen, SyncInterval: time.Second})
+	p.server, err = bus.StartServer(context.Background(), bus.ServerOptions{Dir: p.dir, Listen: listen, SyncInterval: time.Second})
 	return err
 }
 
@@ -117,52 +116,17 @@ func (p *process) startWorker(t *testing.T) {
 	must(t, p.openWorker(t.Context()))
 }
 
-// openWorker puts a worker and its API together, one straight line, and runs them until they are killed.
+// openWorker runs a worker with its API until it is killed.
 func (p *process) openWorker(ctx context.Context) error {
-	b, err := bus.Connect(ctx, bus.Options{URL: p.server.URL()})
-	if err != nil {
-		return err
-	}
 	registry := prometheus.NewRegistry()
-	metrics := worker.NewMetrics(registry)
-	links := ledger.New(b, nil)
-	store, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs()})
-	if err != nil {
-		return err
-	}
-	clients := worker.NewClients(func(i dynamics.Instance) (*dynamics.Client, error) {
-		return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken(token)})
+	w, err := worker.New(ctx, worker.Options{
+		NATS: bus.Options{URL: p.server.URL()},
+		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
+			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken(token)})
+		},
+		Pauses: deliver.Pauses{First: 20 * time.Millisecond, Probe: 50 * time.Millisecond},
+		Drain:  time.Nanosecond, Metrics: registry, Log: zap.NewNop(),
 	})
-	deliverer, err := worker.NewDeliverer(worker.DelivererOptions{
-		Bus: b, Ledger: links, Catalog: store, Metrics: metrics, Log: zap.NewNop(), Drain: time.Nanosecond,
-		Dial: clients.Client, RetryFirst: 20 * time.Millisecond, ProbeEvery: 50 * time.Millisecond,
-	})
-	if err != nil {
-		return err
-	}
-	live, err := catalog.NewLive(catalog.LiveOptions{Store: store, OnChange: deliverer.Follow})
-	if err != nil {
-		return err
-	}
-	matcher, err := worker.NewMatcher(worker.MatcherOptions{
-		Bus: b, Ledger: links, Catalog: live, Metrics: metrics, Log: zap.NewNop(), Drain: time.Nanosecond,
-	})
-	if err != nil {
-		return err
-	}
-	journal, err := worker.NewJournal(b, zap.NewNop(), nil)
-	if err != nil {
-		return err
-	}
-	linker, err := worker.NewLinker(worker.LinkerOptions{Bus: b, Ledger: links, Catalog: live.Current, Clients: clients, Log: zap.NewNop()})
-	if err != nil {
-		return err
-	}
-	reader, err := worker.NewReader(b, links, live.Current)
-	if err != nil {
-		return err
-	}
-	administrator, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: b, Catalog: store, Clients: clients})
 	if err != nil {
 		return err
 	}
@@ -171,8 +135,7 @@ func (p *process) openWorker(ctx context.Context) error {
 		return err
 	}
 	handler, err := console.New(console.Options{
-		Bus: b, Catalog: store, Linker: linker, Reader: reader, Administrator: administrator, Journal: journal,
-		Tokens: []console.Token{who}, Gatherer: registry, Metrics: registry, Log: zap.NewNop(),
+		Worker: w, Tokens: []console.Token{who}, Gatherer: registry, Metrics: registry, Log: zap.NewNop(),
 	})
 	if err != nil {
 		return err
@@ -181,22 +144,19 @@ func (p *process) openWorker(ctx context.Context) error {
 	p.api = api
 
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var wg sync.WaitGroup
-	stages := []func(context.Context) error{live.Run, deliverer.Run, matcher.Run, journal.Run}
-	ends := make([]error, len(stages))
-	for i, run := range stages {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				ends[i] = fmt.Errorf("a stage of the worker ended: %w", err)
-			}
-		})
-	}
+	var running sync.WaitGroup
+	var ended error
+	running.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			ended = fmt.Errorf("the worker ended: %w", err)
+		}
+	})
 	p.kill = sync.OnceValue(func() error {
-		b.Close() // first, so that nothing more can be settled
+		w.Close() // first, so that nothing more can be settled
 		cancel()
-		wg.Wait()
+		running.Wait()
 		api.Close()
-		return errors.Join(ends...)
+		return ended
 	})
 	return nil
 }

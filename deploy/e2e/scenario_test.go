@@ -15,7 +15,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
 	"postlink/dynamics/sandbox"
+	"postlink/worker"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
 )
@@ -122,8 +125,7 @@ func TestAnEntityInUseCannotBeRemoved(t *testing.T) {
 		without := strings.Replace(threeKinds, "{name: incident}, ", "", 1)
 		without = strings.Replace(without, "{name: trouble,", "{name: trouble, active: false,", 1)
 		withRule := func(edit func(*catalog.Catalog) error) error {
-			store := openCatalog(t, w)
-			_, _, err := store.Change(t.Context(), catalog.Commit{Author: "ann"}, edit)
+			_, _, err := look(t, w).Catalog.Change(t.Context(), catalog.Commit{Author: "ann"}, edit)
 			return err
 		}
 		err := withRule(func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "incident") })
@@ -172,25 +174,18 @@ func faults(t *testing.T, w world, method, fault string) {
 	}
 }
 
-func connect(t *testing.T, w world) *bus.Bus {
+// look is a worker that does not run, to publish, to apply a catalog and to see how far the others are.
+func look(t *testing.T, w world) *worker.Worker {
 	t.Helper()
-	var b *bus.Bus
+	var looking *worker.Worker
 	waitFor(t, "a connection to NATS", func() (ok bool, err error) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		b, err = bus.Connect(ctx, bus.Options{URL: w.natsURL(t)})
+		looking, err = worker.New(ctx, worker.Options{NATS: bus.Options{URL: w.natsURL(t)}, Log: zap.NewNop()})
 		return err == nil, err
 	})
-	return b
-}
-
-func openCatalog(t *testing.T, w world) *catalog.Store {
-	t.Helper()
-	b := connect(t, w)
-	t.Cleanup(b.Close)
-	store, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs()})
-	must(t, err)
-	return store
+	t.Cleanup(looking.Close)
+	return looking
 }
 
 func apply(t *testing.T, w world, yaml string) {
@@ -206,16 +201,15 @@ func tryApply(t *testing.T, w world, yaml string) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = openCatalog(t, w).Apply(t.Context(), c, catalog.Commit{Author: "test"})
+	_, _, err = look(t, w).Catalog.Apply(t.Context(), c, catalog.Commit{Author: "test"})
 	return err
 }
 
 func publish(t *testing.T, w world, posts ...string) {
 	t.Helper()
-	b := connect(t, w)
-	defer b.Close()
+	stream := look(t, w).Posts
 	for _, p := range posts {
-		must(t, b.PublishPost(t.Context(), "twitter", []byte(p)))
+		must(t, stream.Publish(t.Context(), "twitter", []byte(p)))
 	}
 }
 
@@ -235,18 +229,13 @@ func many(n int) []string {
 // settled waits until every post and every link has reached its last place.
 func settled(t *testing.T, w world) {
 	t.Helper()
-	b := connect(t, w)
-	defer b.Close()
-	waitFor(t, "all posts and links settled", func() (bool, error) {
-		if n, err := b.Backlog(t.Context()); err != nil || n > 0 {
+	looking := look(t, w)
+	waitFor(t, "all posts and links are in their place", func() (bool, error) {
+		if n, err := looking.Posts.Backlog(t.Context()); err != nil || n > 0 {
 			return false, err
 		}
-		outbox, err := b.Outbox(t.Context(), contoso)
-		if err != nil {
-			return false, err
-		}
-		n, err := outbox.Waiting(t.Context())
-		return n == 0 && err == nil, err
+		waiting, err := looking.Outboxes.Waiting(t.Context(), contoso)
+		return waiting.Messages == 0 && err == nil, err
 	})
 }
 

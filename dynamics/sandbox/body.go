@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// change is one column that a body sets: to a value, or for lookups to a reference whose target has yet to be found.
+// change is one column that a body sets: to a value, or for lookups to a reference, whose record may not exist.
 type change struct {
 	column *column
 	value  any
@@ -29,29 +30,26 @@ type property struct {
 	raw  json.RawMessage
 }
 
-// readBody returns the members of the JSON object that the request carries.
-func (s *Sandbox) readBody(c *call, t *table) ([]property, error) {
+// members returns the members of the JSON object that the request carries, in order. What is wrong with the body as a whole is
+// 415, 413 or 400 with 0x80048d19.
+func (c *call) members(t *table) ([]property, error) {
 	if kind, _, _ := strings.Cut(c.r.Header.Get("Content-Type"), ";"); !strings.EqualFold(strings.TrimSpace(kind), "application/json") {
 		return nil, refuse(http.StatusUnsupportedMediaType, codeRequest, "The content type '%s' is not supported. Send application/json.", kind)
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(nil, c.r.Body, s.opts.MaxBody))
-	if _, big := errors.AsType[*http.MaxBytesError](err); big {
-		return nil, refuse(http.StatusRequestEntityTooLarge, "", "The body is larger than %d bytes.", s.opts.MaxBody)
+	if len(c.body) > maxBody {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "", "The body is larger than %d bytes.", maxBody)
 	}
-	if err != nil {
-		return nil, badPayload(t, "The body could not be read: %v", err)
-	}
-	if !utf8.Valid(data) {
+	if !utf8.Valid(c.body) {
 		return nil, badPayload(t, "Unable to translate bytes to the specified code page: the body is not UTF-8.")
 	}
-	members, err := readObject(data)
+	members, err := readObject(c.body)
 	if err != nil {
 		return nil, badPayload(t, "%v", err)
 	}
 	return members, nil
 }
 
-// readObject keeps order and duplicates, which a map would hide.
+// readObject keeps the order of members and refuses duplicates; a map would lose both.
 func readObject(data []byte) ([]property, error) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if first, err := dec.Token(); err != nil || first != json.Delim('{') {
@@ -83,12 +81,13 @@ func readObject(data []byte) ([]property, error) {
 	return members, nil
 }
 
-// changes checks everything about a body that does not depend on the records at hand.
-func (s *Sandbox) changes(t *table, members []property) ([]change, error) {
+// changes checks all of a body that does not depend on the stored records: names, types, lengths and choices. Two members that
+// set one column are refused.
+func (s *Sandbox) changes(c *call, t *table, members []property) ([]change, error) {
 	var list []change
 	seen := map[*column]string{}
 	for _, p := range members {
-		ch, err := s.change(t, p)
+		ch, err := s.change(c, t, p)
 		if err != nil {
 			return nil, err
 		}
@@ -104,30 +103,33 @@ func (s *Sandbox) changes(t *table, members []property) ([]change, error) {
 	return list, nil
 }
 
-func (s *Sandbox) change(t *table, p property) (change, error) {
+// change checks one member: a column with its value, or name@odata.bind for a lookup. Other annotations are refused, except
+// those about the whole object. Deep inserts are not imitated.
+func (s *Sandbox) change(c *call, t *table, p property) (change, error) {
 	name, annotation, annotated := strings.Cut(p.name, "@")
 	switch {
 	case annotated && annotation == "odata.bind":
-		return s.bind(t, name, p.raw)
+		return s.bind(c, t, name, p.raw)
 	case annotated && name == "":
-		return change{}, nil // @odata.type and such say nothing new
+		return change{}, nil // @odata.type and the like
 	case annotated:
 		return change{}, badPayload(t, "The annotation '%s' was found in the payload; only 'odata.bind' may be sent.", p.name)
 	}
 	if _, nav := t.byNav[name]; nav || strings.HasSuffix(name, "_activity_parties") {
 		return change{}, unsupported("deep insert (" + name + ")")
 	}
-	c := t.byName[name]
-	if c == nil || c.kind.lookup() {
+	col := t.byName[name]
+	if col == nil || col.kind.lookup() {
 		return change{}, badPayload(t, "The property '%s' does not exist on type 'Microsoft.Dynamics.CRM.%s'. "+
 			"Make sure to only use property names that are defined by the type.", name, t.name)
 	}
-	value, err := c.parse(t, p.raw)
-	return change{c, value}, err
+	value, err := col.parse(t, p.raw)
+	return change{col, value}, err
 }
 
-// bind resolves name@odata.bind to the lookup it sets. Whether the record it names exists is checked with the write.
-func (s *Sandbox) bind(t *table, nav string, raw json.RawMessage) (change, error) {
+// bind resolves name@odata.bind to the lookup that it sets. A lookup to several tables has a navigation property for each of
+// them, such as postauthor_contact, and its plain name is refused. Whether the record exists is checked with the write.
+func (s *Sandbox) bind(c *call, t *table, nav string, raw json.RawMessage) (change, error) {
 	b, ok := t.byNav[nav]
 	if !ok {
 		return change{}, badPayload(t, "An undeclared property '%s' which only has property annotations in the payload but no property value was "+
@@ -141,18 +143,20 @@ func (s *Sandbox) bind(t *table, nav string, raw json.RawMessage) (change, error
 	if json.Unmarshal(raw, &uri) != nil {
 		return change{}, badPayload(t, "The annotation '%s@odata.bind' must be the URL of a record.", nav)
 	}
-	path := uri
-	if u, err := url.Parse(uri); err == nil && u.IsAbs() {
-		_, path, _ = strings.Cut(strings.TrimPrefix(u.Path, "/"), "/api/data/")
-		_, path, _ = strings.Cut(path, "/")
+	path, err := c.relative(uri)
+	if err != nil {
+		return change{}, err
 	}
-	set, key, _ := strings.Cut(strings.TrimPrefix(path, "/"), "(")
+	set, key, _ := strings.Cut(path, "(")
 	to := s.schema.bySet[set]
 	if to == nil {
 		return change{}, noSegment(set)
 	}
 	if to.name != b.target {
 		return change{}, badPayload(t, "The navigation property '%s' leads to 'Microsoft.Dynamics.CRM.%s', not to '%s'.", nav, b.target, set)
+	}
+	if strings.Contains(key, "=") {
+		return change{}, unsupported("alternate keys")
 	}
 	id, err := parseGUID(strings.TrimSuffix(key, ")"))
 	if err != nil || !strings.HasSuffix(key, ")") {
@@ -161,7 +165,23 @@ func (s *Sandbox) bind(t *table, nav string, raw json.RawMessage) (change, error
 	return change{b.column, reference{to, id}}, nil
 }
 
-// parse checks one value against the column, as Dynamics checks it on its way to the database.
+// relative returns the part of a record's address below the root of the Web API. Addresses may be full, start at the host, or
+// start at the set.
+func (c *call) relative(uri string) (string, error) {
+	path := uri
+	if u, err := url.Parse(uri); err == nil && u.IsAbs() {
+		n := len(c.base)
+		if len(uri) < n || !strings.EqualFold(uri[:n], c.base) || rootPath.FindString(uri[n:]) == "" {
+			return "", unsupported("a bind to an address of another service (" + clip([]byte(uri)) + ")")
+		}
+		path = uri[n:]
+	}
+	path = strings.TrimPrefix(path, rootPath.FindString(path))
+	return strings.TrimPrefix(path, "/"), nil
+}
+
+// parse checks one value against the column, as Dynamics does before it writes, and returns it in the form that is stored. A
+// value of another type is 0x80048d19; the codes for wrong lengths, choices, ranges and dates differ.
 func (c *column) parse(t *table, raw json.RawMessage) (any, error) {
 	if string(raw) == "null" {
 		return nil, nil
@@ -180,8 +200,7 @@ func (c *column) parse(t *table, raw json.RawMessage) (any, error) {
 			return nil, wrong
 		}
 		if _, known := c.choice(v); k.choice() && !known {
-			return nil, refuse(http.StatusBadRequest, "0x8004431a", "A validation error occurred. The value %d of '%s' on record of type '%s' is outside the valid range. "+
-				"Accepted Values: %s", v, c.name, t.name, accepted(c.choices))
+			return nil, c.outOfRange(t, v)
 		}
 		return v, nil
 	case k == kindDouble:
@@ -216,9 +235,42 @@ func (c *column) parse(t *table, raw json.RawMessage) (any, error) {
 		}
 		return v.UTC().Truncate(time.Second), nil
 	}
+	if c.kind == kindMultiSelect {
+		return c.parseChoices(t, text)
+	}
 	return c.parseText(t, text)
 }
 
+// parseChoices reads several choices, "3,1", and returns them in the order of their values.
+func (c *column) parseChoices(t *table, text string) (any, error) {
+	if text == "" {
+		return nil, nil
+	}
+	var numbers []int64
+	for part := range strings.SplitSeq(text, ",") {
+		v, err := strconv.ParseInt(strings.TrimSpace(part), 10, 32)
+		if _, known := c.choice(v); err != nil || !known {
+			return nil, c.outOfRange(t, clip([]byte(part)))
+		}
+		numbers = append(numbers, v)
+	}
+	slices.Sort(numbers)
+	var b []byte
+	for i, v := range slices.Compact(numbers) {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, v, 10)
+	}
+	return string(b), nil
+}
+
+func (c *column) outOfRange(t *table, value any) *refusal {
+	return refuse(http.StatusBadRequest, "0x8004431a", "A validation error occurred. The value %v of '%s' on record of type '%s' is outside the valid range. "+
+		"Accepted Values: %s", value, c.name, t.name, accepted(c.choices))
+}
+
+// parseText checks length and characters. Dynamics refuses long texts instead of cutting them, and stores an empty text as null.
 func (c *column) parseText(t *table, text string) (any, error) {
 	units := 0
 	for _, r := range text {
@@ -233,11 +285,12 @@ func (c *column) parseText(t *table, text string) (any, error) {
 			"exceeded the maximum allowed length of '%d'.", c.name, t.name, c.length)
 	}
 	if text == "" {
-		return nil, nil // empty text is stored as null
+		return nil, nil
 	}
 	return text, nil
 }
 
+// accepted lists the values of choices, for an error message.
 func accepted(choices []choice) string {
 	var b []byte
 	for i, c := range choices {

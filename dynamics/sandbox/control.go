@@ -6,35 +6,24 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 )
 
-// control answers the endpoints below /_sandbox/, which need no token: the sandbox is a tool for the loopback interface.
+// control answers the endpoints below /_sandbox/. They need no token: the sandbox is a tool for the loopback interface.
 //
-//	POST   reset                    forget everything
 //	GET    snapshot                 all records, one JSON object a line
-//	GET    requests                 the request log, one JSON object a line
-//	GET    summary                  records by table, duplicates and requests
-//	GET    faults   POST, DELETE    the faults in force; add one; clear all
+//	GET    requests                 the log of requests, one JSON object a line
+//	GET    summary                  numbers of records by table, of duplicates and of requests
+//	POST   faults   DELETE          add a fault; remove all
 //	GET    rules    PUT             the conversion rules
 //	GET    settings PATCH           the organization's switches
-//	POST   convert                  perform the conversions that are due
-//	DELETE tokens                   expire the tokens that were issued
-//	DELETE records/{set}({id})      delete a record behind the clients' back
 func (s *Sandbox) control(w http.ResponseWriter, r *http.Request, path string) {
-	name, rest, _ := strings.Cut(path, "/")
-	switch r.Method + " " + name {
-	case "POST reset":
-		s.Reset()
-		w.WriteHeader(http.StatusNoContent)
+	switch r.Method + " " + path {
 	case "GET snapshot":
-		writeLines(w, func(enc *json.Encoder) error { return s.encodeSnapshot(enc) })
+		writeLines(w, s.encodeSnapshot)
 	case "GET requests":
-		writeLines(w, func(enc *json.Encoder) error { return s.encodeRequests(enc) })
+		writeLines(w, s.encodeRequests)
 	case "GET summary":
 		writeJSON(w, http.StatusOK, s.Summary())
-	case "GET faults":
-		writeJSON(w, http.StatusOK, s.Faults())
 	case "POST faults":
 		var f Fault
 		if readControl(w, r, &f) {
@@ -60,20 +49,6 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request, path string) {
 			s.SetSettings(settings)
 			writeJSON(w, http.StatusOK, s.Settings())
 		}
-	case "POST convert":
-		writeJSON(w, http.StatusOK, map[string]int{"converted": s.Convert()})
-	case "DELETE tokens":
-		s.ExpireTokens()
-		w.WriteHeader(http.StatusNoContent)
-	case "DELETE records":
-		set, key, _ := strings.Cut(rest, "(")
-		id, err := parseGUID(strings.TrimSuffix(key, ")"))
-		t := s.schema.bySet[set]
-		if err != nil || t == nil || !s.Delete(t.name, id) {
-			complain(w, http.StatusNotFound, fmt.Errorf("there is no record %s", rest))
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
 	default:
 		complain(w, http.StatusNotFound, fmt.Errorf("%s /_sandbox/%s: no such control", r.Method, path))
 	}
@@ -89,7 +64,7 @@ type Summary struct {
 
 // Summary returns the counts of this moment.
 func (s *Sandbox) Summary() Summary {
-	sum := Summary{Instance: s.opts.Name, Records: map[string]int{}, Duplicates: s.Duplicates(), Requests: len(s.log.all())}
+	sum := Summary{Instance: s.opts.Name, Records: map[string]int{}, Duplicates: s.Duplicates(), Requests: s.log.count()}
 	for _, t := range s.schema.tables {
 		if !t.system {
 			sum.Records[t.name] = s.Count(t.name)
@@ -114,8 +89,8 @@ type logged struct {
 }
 
 func (s *Sandbox) encodeRequests(enc *json.Encoder) error {
-	for _, e := range s.log.all() {
-		if err := enc.Encode(logged{s.opts.Name, e.request()}); err != nil {
+	for _, r := range s.Requests() {
+		if err := enc.Encode(logged{s.opts.Name, r}); err != nil {
 			return err
 		}
 	}
@@ -126,7 +101,7 @@ func writeLines(w http.ResponseWriter, write func(*json.Encoder) error) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = write(enc) // a client that went away is its own business
+	_ = write(enc) // fails when the client has gone away
 }
 
 // readControl decodes the body of a control request strictly and answers 400 itself when it cannot.

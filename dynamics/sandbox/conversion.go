@@ -14,11 +14,12 @@ import (
 // pending is a conversion that waits for its time.
 type pending struct {
 	due      time.Time
-	order    int64 // of two conversions due at once the earlier chosen goes first
+	order    int64 // of two conversions due at the same time, the one chosen first goes first
 	activity uuid.UUID
 	rule     ConversionRule
 }
 
+// queue is a heap of pending conversions, the earliest first.
 type queue []pending
 
 func (q queue) Len() int      { return len(q) }
@@ -37,7 +38,7 @@ func (q *queue) Pop() any {
 	return last
 }
 
-// schedule chooses the rule for an activity and converts it at once or later. The caller holds the lock.
+// schedule chooses the rule for an activity and converts it now or after the rule's delay. The caller holds the lock.
 func (s *Sandbox) schedule(id uuid.UUID, v values) {
 	rule, ok := s.choose(v)
 	if !ok {
@@ -54,13 +55,10 @@ func (s *Sandbox) schedule(id uuid.UUID, v values) {
 	}
 }
 
-// choose returns the first rule whose conditions hold, if the organization's switches let the activity through at all.
+// choose returns the first rule whose conditions hold. Activities of blocked profiles are not converted.
 func (s *Sandbox) choose(v values) (ConversionRule, bool) {
 	t := s.schema.byName["socialactivity"]
-	profile := s.profileOf(v)
-	blocked := profile != nil && profile.field("blocked") == true
-	private := v[t.byName["postmessagetype"].ordinal] == int64(1)
-	if s.settings.NoConversion || blocked && !s.settings.ConvertBlocked || !private && s.settings.PrivateOnly {
+	if profile := s.profileOf(v); s.settings.NoConversion || profile != nil && profile.field("blocked") == true {
 		return ConversionRule{}, false
 	}
 	var properties map[string]any
@@ -74,7 +72,7 @@ func (s *Sandbox) choose(v values) (ConversionRule, bool) {
 	for _, r := range s.rules {
 		holds := true
 		for _, c := range r.Conditions {
-			holds = holds && c.holds(record{t, v}, profile, properties)
+			holds = holds && c.holds(record{s.store, t, v}, properties)
 		}
 		if holds {
 			return r, true
@@ -83,6 +81,7 @@ func (s *Sandbox) choose(v values) (ConversionRule, bool) {
 	return ConversionRule{}, false
 }
 
+// profileOf returns the social profile of an activity, or nil.
 func (s *Sandbox) profileOf(v values) *record {
 	ref, ok := v[s.schema.byName["socialactivity"].byName["postfromprofileid"].ordinal].(reference)
 	if !ok {
@@ -92,33 +91,33 @@ func (s *Sandbox) profileOf(v values) *record {
 	if !ok {
 		return nil
 	}
-	return &record{ref.table, found}
+	return &record{s.store, ref.table, found}
 }
 
-// convert creates the rule's record and makes the activity regard it. What stands in the way (the activity went, regards
-// something, the table is not installed, a case lacks its customer) ends the conversion without a trace, as it does in Dynamics.
-func (s *Sandbox) convert(id uuid.UUID, rule ConversionRule) bool {
+// convert creates the rule's record and sets it as the activity's regarding object. It does nothing, and as in Dynamics
+// reports nothing, when the activity is gone or has a regarding object, when the table has no relationship to it, or when a
+// case would have no customer.
+func (s *Sandbox) convert(id uuid.UUID, rule ConversionRule) {
 	t := s.schema.byName["socialactivity"]
 	v, ok := s.store.load(t, id)
 	to := s.schema.byName[rule.Entity]
 	regarding := t.byName["regardingobjectid"]
-	if !ok || to == nil || regarding.nav(to.name) == "" || v[regarding.ordinal] != nil {
-		return false
+	if !ok || regarding.nav(to.name) == "" || v[regarding.ordinal] != nil {
+		return
 	}
-	made := s.newID()
+	made := derive(s.opts.Name, to.name, id.String()) // the same in each run, for golden files
+	if _, taken := s.store.find(to, made); taken {
+		made = uuid.New()
+	}
 	if s.insert(to, made, s.conversion(to, v)) != nil {
-		return false
+		return
 	}
 	v[regarding.ordinal] = reference{to, made}
 	v[t.byName["modifiedon"].ordinal] = s.clock()
-	if status, ok := t.byName["statuscode"].choice(rule.StatusCode); ok {
-		v[t.byName["statuscode"].ordinal], v[t.byName["statecode"].ordinal] = status.value, status.state
-	}
 	s.store.replace(t, id, v)
-	return true
 }
 
-// conversion says what the rule's Create step writes into a record of that table.
+// conversion returns what the rule's Create step writes into a record of that table.
 func (s *Sandbox) conversion(to *table, activity values) []change {
 	t := s.schema.byName["socialactivity"]
 	of := func(name string) any { return activity[t.byName[name].ordinal] }
@@ -168,19 +167,14 @@ func (s *Sandbox) conversion(to *table, activity values) []change {
 	return list
 }
 
-// Convert performs the conversions that are due and returns how many records it made. Run does this by itself; tests with a clock of their
-// own call it instead.
-func (s *Sandbox) Convert() int {
+// convertDue performs the conversions that are due.
+func (s *Sandbox) convertDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	made := 0
 	for len(s.pending) > 0 && !s.opts.Now().Before(s.pending[0].due) {
 		next := heap.Pop(&s.pending).(pending)
-		if s.convert(next.activity, next.rule) {
-			made++
-		}
+		s.convert(next.activity, next.rule)
 	}
-	return made
 }
 
 // Run performs delayed conversions when they fall due, until ctx ends; then it returns nil.
@@ -194,7 +188,7 @@ func (s *Sandbox) Run(ctx context.Context) error {
 		case <-s.wake:
 		case <-timer.C:
 		}
-		s.Convert()
+		s.convertDue()
 		if wait, waiting := s.untilDue(); waiting {
 			timer.Reset(wait)
 		}
@@ -211,10 +205,10 @@ func (s *Sandbox) untilDue() (time.Duration, bool) {
 	return max(s.pending[0].due.Sub(s.opts.Now()), 0), true
 }
 
-// applyRules answers ApplyRecordCreationAndUpdateRule: the rules are applied to an activity that they missed.
+// applyRules answers ApplyRecordCreationAndUpdateRule, which applies the rules to an activity that was created without them.
 func (s *Sandbox) applyRules(c *call) (answer, error) {
 	t := s.schema.byName["socialactivity"]
-	members, err := s.readBody(c, t)
+	members, err := c.members(t)
 	if err != nil {
 		return answer{}, err
 	}

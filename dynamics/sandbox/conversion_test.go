@@ -71,45 +71,42 @@ func TestConvertedRecordsTellOfThePost(t *testing.T) {
 	}
 }
 
+// rules replaces the conversion rules.
+func (o *org) rules(rules ...sandbox.ConversionRule) {
+	o.t.Helper()
+	if err := o.SetRules(rules); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 func TestConditions(t *testing.T) {
 	t.Parallel()
-	const parameters = `{\"kind\":\"Sale\",\"score\":41.5,\"hits\":3,\"isRetweet\":true,\"nested\":{\"a\":1}}`
+	const parameters = `{\"kind\":\"Sale\",\"score\":41.0,\"hits\":3,\"isRetweet\":true,\"nested\":{\"a\":1}}`
 	for name, tc := range map[string]struct {
 		condition sandbox.Condition
 		want      bool
 	}{
-		"a channel":                           {sandbox.Condition{Column: "community", Value: 2}, true},
-		"another channel":                     {sandbox.Condition{Column: "community", Value: 1}, false},
-		"a sentiment below zero":              {sandbox.Condition{Column: "sentimentvalue", Operator: "lt", Value: 0}, true},
-		"a public message":                    {sandbox.Condition{Column: "postmessagetype", Operator: "ne", Value: 1}, true},
-		"a word of the subject":               {sandbox.Condition{Column: "subject", Operator: "contains", Value: "BAG"}, true},
-		"an empty column is unlike a value":   {sandbox.Condition{Column: "threadid", Operator: "ne", Value: "x"}, true},
-		"an influence of the profile":         {sandbox.Condition{Profile: "influencescore", Operator: "ge", Value: 10.0}, true},
-		"a profile that is blocked":           {sandbox.Condition{Profile: "blocked", Value: true}, false},
-		"a text of the JSON":                  {sandbox.Condition{Property: "kind", Value: "Sale"}, true},
-		"a text of the JSON in another case":  {sandbox.Condition{Property: "kind", Value: "sale"}, false},
-		"a part of a text":                    {sandbox.Condition{Property: "kind", Operator: "contains", Value: "al"}, true},
-		"another text":                        {sandbox.Condition{Property: "kind", Operator: "ne", Value: "Sale"}, false},
-		"texts have an order":                 {sandbox.Condition{Property: "kind", Operator: "ge", Value: "S"}, true},
-		"texts have an order, backwards":      {sandbox.Condition{Property: "kind", Operator: "lt", Value: "S"}, false},
-		"text above":                          {sandbox.Condition{Property: "kind", Operator: "gt", Value: "Sale"}, false},
-		"text up to":                          {sandbox.Condition{Property: "kind", Operator: "le", Value: "Sale"}, true},
-		"a float of the JSON":                 {sandbox.Condition{Property: "score", Operator: "gt", Value: 41.0}, true},
-		"a whole number of the JSON":          {sandbox.Condition{Property: "hits", Value: 3}, true},
-		"a number of the JSON as text":        {sandbox.Condition{Property: "hits", Value: "3"}, true},
-		"a boolean of the JSON is text":       {sandbox.Condition{Property: "isRetweet", Value: "true"}, true},
-		"a boolean compares as its text":      {sandbox.Condition{Property: "isRetweet", Value: false}, false},
-		"an absent text is empty":             {sandbox.Condition{Property: "absent", Value: ""}, true},
-		"an absent whole number is the least": {sandbox.Condition{Property: "absent", Value: -2147483648}, true},
-		"an absent float is far below":        {sandbox.Condition{Property: "absent", Value: -1e11}, true},
-		"a nested value is absent":            {sandbox.Condition{Property: "nested", Value: ""}, true},
-		"a fraction is no whole number":       {sandbox.Condition{Property: "score", Value: 41}, false},
+		"a channel":                          {sandbox.Condition{Column: "community", Value: 2}, true},
+		"another channel":                    {sandbox.Condition{Column: "community", Value: 1}, false},
+		"a sentiment":                        {sandbox.Condition{Column: "sentimentvalue", Value: -1}, true},
+		"a subject in another case":          {sandbox.Condition{Column: "postid", Value: "1234"}, true},
+		"an empty column":                    {sandbox.Condition{Column: "threadid", Value: "x"}, false},
+		"a column of another type":           {sandbox.Condition{Column: "community", Value: "2"}, false},
+		"a text of the JSON":                 {sandbox.Condition{Property: "kind", Value: "Sale"}, true},
+		"a text of the JSON in another case": {sandbox.Condition{Property: "kind", Value: "sale"}, false},
+		"a float of the JSON":                {sandbox.Condition{Property: "score", Value: 41.0}, true},
+		"a whole number of the JSON":         {sandbox.Condition{Property: "hits", Value: 3}, true},
+		"a number of the JSON as text":       {sandbox.Condition{Property: "hits", Value: "3"}, true},
+		"a boolean of the JSON is text":      {sandbox.Condition{Property: "isRetweet", Value: "true"}, true},
+		"a boolean compares as its text":     {sandbox.Condition{Property: "isRetweet", Value: false}, false},
+		"an absent text is empty":            {sandbox.Condition{Property: "absent", Value: ""}, true},
+		"a nested value is absent":           {sandbox.Condition{Property: "nested", Value: ""}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newOrg(t, sandbox.Options{Rules: []sandbox.ConversionRule{{Entity: "lead", Conditions: []sandbox.Condition{tc.condition}}}})
+			o := newOrg(t, sandbox.Options{})
+			o.rules(sandbox.ConversionRule{Entity: "lead", Conditions: []sandbox.Condition{tc.condition}})
 			o.author()
-			o.must(204, "PATCH", profile, `{"influencescore":10}`)
 			body := strings.Replace(fullActivity, `"{\"userPreferredTargetEntity\":\"incident\",\"isRetweet\":false,\"influencescore\":41.0}"`, `"`+parameters+`"`, 1)
 			o.must(204, "PATCH", activity, body, "If-None-Match", "*")
 			if got := o.regarding(postID) == "lead"; got != tc.want {
@@ -121,55 +118,62 @@ func TestConditions(t *testing.T) {
 
 func TestTheFirstRuleThatHoldsCreates(t *testing.T) {
 	t.Parallel()
-	negative := sandbox.Condition{Column: "sentimentvalue", Operator: "lt", Value: 0}
-	o := newOrg(t, sandbox.Options{Rules: []sandbox.ConversionRule{
-		{Entity: "incident", Conditions: []sandbox.Condition{negative, {Column: "community", Value: 1}}},
-		{Entity: "lead", Conditions: []sandbox.Condition{negative}, StatusCode: 3},
-		{Entity: "new_complaint"},
-	}})
+	negative := sandbox.Condition{Column: "sentimentvalue", Value: -1}
+	o := newOrg(t, sandbox.Options{})
+	o.rules(sandbox.ConversionRule{Entity: "incident", Conditions: []sandbox.Condition{negative, {Column: "community", Value: 1}}},
+		sandbox.ConversionRule{Entity: "lead", Conditions: []sandbox.Condition{negative}},
+		sandbox.ConversionRule{Entity: "new_complaint"})
 	o.author()
 	o.must(204, "PATCH", activity, fullActivity)
 	if got := o.regarding(postID); got != "lead" {
 		t.Errorf("regards %q, want the lead of the second rule", got)
 	}
-	r := o.must(200, "GET", activity, "")
-	if r.member("statecode") != 1.0 || r.member("statuscode") != 3.0 {
-		t.Errorf("state %v, status %v, want Completed, Processing", r.member("statecode"), r.member("statuscode"))
-	}
 	o.must(204, "PATCH", "socialactivities("+otherID+")", `{"sentimentvalue":1}`)
 	if got := o.regarding(otherID); got != "new_complaint" {
 		t.Errorf("regards %q, want the complaint of the last rule", got)
 	}
-	if err := o.SetRules([]sandbox.ConversionRule{{Entity: "incident", StatusCode: 9}}); err == nil {
-		t.Error("a rule with an unknown status was taken")
+}
+
+func TestRulesThatCannotWorkAreRefused(t *testing.T) {
+	t.Parallel()
+	o := newOrg(t, sandbox.Options{})
+	for name, c := range map[string]sandbox.Condition{
+		"an unknown column":        {Column: "colour", Value: 1},
+		"two things to compare":    {Column: "community", Property: "x", Value: 1},
+		"nothing to compare":       {Value: 1},
+		"no value to compare with": {Column: "community"},
+		"a value that is not one":  {Column: "community", Value: []any{1}},
+	} {
+		if err := o.SetRules([]sandbox.ConversionRule{{Entity: "incident", Conditions: []sandbox.Condition{c}}}); err == nil {
+			t.Errorf("%s is accepted", name)
+		}
+	}
+	if err := o.SetRules([]sandbox.ConversionRule{{Entity: "nothing"}}); err == nil {
+		t.Error("an unknown table is accepted")
 	}
 	if got := len(o.Rules()); got != 3 {
-		t.Errorf("%d rules after a refused change, want 3", got)
+		t.Errorf("%d rules after refused changes, want 3", got)
 	}
 }
 
-func TestSwitchesHoldConversionBack(t *testing.T) {
+func TestConversionCanBeHeldBack(t *testing.T) {
 	t.Parallel()
-	private := strings.Replace(preferring("lead"), `{`, `{"postmessagetype":1,`, 1)
 	for name, tc := range map[string]struct {
 		settings sandbox.Settings
 		blocked  bool
-		body     string
 		want     bool
 	}{
-		"nothing holds it back":               {sandbox.Settings{}, false, preferring("lead"), true},
-		"the rules are deactivated":           {sandbox.Settings{NoConversion: true}, false, preferring("lead"), false},
-		"the profile is blocked":              {sandbox.Settings{}, true, preferring("lead"), false},
-		"blocked profiles are allowed":        {sandbox.Settings{ConvertBlocked: true}, true, preferring("lead"), true},
-		"direct messages only, and public":    {sandbox.Settings{PrivateOnly: true}, false, preferring("lead"), false},
-		"direct messages only, and it is one": {sandbox.Settings{PrivateOnly: true}, false, private, true},
+		"nothing holds it back":     {sandbox.Settings{}, false, true},
+		"the rules are deactivated": {sandbox.Settings{NoConversion: true}, false, false},
+		"the profile is blocked":    {sandbox.Settings{}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o := newOrg(t, sandbox.Options{Settings: tc.settings})
+			o := newOrg(t, sandbox.Options{})
+			o.SetSettings(tc.settings)
 			o.author()
 			o.must(204, "PATCH", profile, fmt.Sprintf(`{"blocked":%v}`, tc.blocked))
-			o.must(204, "PATCH", activity, tc.body)
+			o.must(204, "PATCH", activity, preferring("lead"))
 			if got := o.regarding(postID) == "lead"; got != tc.want {
 				t.Errorf("converted %v, want %v", got, tc.want)
 			}
@@ -179,7 +183,8 @@ func TestSwitchesHoldConversionBack(t *testing.T) {
 
 func TestRulesCanBeAppliedAfterwards(t *testing.T) {
 	t.Parallel()
-	o := newOrg(t, sandbox.Options{Settings: sandbox.Settings{NoConversion: true}})
+	o := newOrg(t, sandbox.Options{})
+	o.SetSettings(sandbox.Settings{NoConversion: true})
 	o.author()
 	o.must(204, "PATCH", activity, preferring("incident"))
 	apply := func(id string) response {
@@ -213,46 +218,25 @@ func delayed(delays ...time.Duration) []sandbox.ConversionRule {
 	return rules
 }
 
-func TestConversionWaitsForItsDelay(t *testing.T) {
-	t.Parallel()
-	o := newOrg(t, sandbox.Options{Rules: delayed(time.Minute, time.Second)})
-	o.must(204, "PATCH", activity, `{"community":0}`)
-	o.must(204, "PATCH", "socialactivities("+otherID+")", `{"community":1}`)
-	for _, want := range []struct {
-		advance time.Duration
-		made    int
-	}{{0, 0}, {time.Second, 1}, {58 * time.Second, 0}, {time.Second, 1}, {time.Hour, 0}} {
-		o.clock.advance(want.advance)
-		if made := o.Convert(); made != want.made {
-			t.Fatalf("%v later %d conversions, want %d", want.advance, made, want.made)
+// running lets conversions run on time, and checks that Run ends without an error.
+func (o *org) running() (stop func()) {
+	ctx, cancel := context.WithCancel(o.t.Context())
+	done := make(chan error, 1)
+	go func() { done <- o.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			o.t.Error(err)
 		}
 	}
-	if o.regarding(postID) != "lead" || o.regarding(otherID) != "lead" {
-		t.Error("a conversion was lost")
-	}
 }
 
-func TestConversionOfWhatChangedMeanwhileIsSkipped(t *testing.T) {
-	t.Parallel()
-	o := newOrg(t, sandbox.Options{Rules: delayed(time.Second)})
-	o.author()
-	o.must(204, "PATCH", activity, `{"community":0}`)
-	o.must(204, "PATCH", "socialactivities("+otherID+")", `{"community":0}`)
-	o.must(204, "DELETE", activity, "")
-	o.must(204, "PATCH", "socialactivities("+otherID+")", `{"regardingobjectid_contact_socialactivity@odata.bind":"/`+contact+`"}`)
-	o.clock.advance(time.Second)
-	if made := o.Convert(); made != 0 || o.Count("lead") != 0 {
-		t.Errorf("%d conversions, %d leads", made, o.Count("lead"))
-	}
-}
-
-func TestRunConvertsOnTime(t *testing.T) {
+func TestConversionWaitsForItsDelay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		o := newOrg(t, sandbox.Options{Rules: delayed(time.Hour, time.Minute), Now: time.Now})
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- o.Run(ctx) }()
+		o := newOrg(t, sandbox.Options{Now: time.Now})
+		o.rules(delayed(time.Hour, time.Minute)...)
+		stop := o.running()
 		o.must(204, "PATCH", activity, `{"community":0}`)
 		o.must(204, "PATCH", "socialactivities("+otherID+")", `{"community":1}`)
 		for _, step := range []struct {
@@ -265,10 +249,30 @@ func TestRunConvertsOnTime(t *testing.T) {
 				t.Errorf("%v later %d leads, want %d", step.until, got, step.leads)
 			}
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+		if o.regarding(postID) != "lead" || o.regarding(otherID) != "lead" {
+			t.Error("a conversion was lost")
 		}
+		stop()
+	})
+}
+
+func TestConversionOfWhatChangedMeanwhileIsSkipped(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrg(t, sandbox.Options{Now: time.Now})
+		o.rules(delayed(time.Second)...)
+		stop := o.running()
+		o.author()
+		o.must(204, "PATCH", activity, `{"community":0}`)
+		o.must(204, "PATCH", "socialactivities("+otherID+")", `{"community":0}`)
+		o.must(204, "DELETE", activity, "")
+		o.must(204, "PATCH", "socialactivities("+otherID+")", `{"regardingobjectid_contact_socialactivity@odata.bind":"/`+contact+`"}`)
+		<-time.After(2 * time.Second)
+		synctest.Wait()
+		if o.Count("lead") != 0 {
+			t.Errorf("%d leads", o.Count("lead"))
+		}
+		stop()
 	})
 }
 

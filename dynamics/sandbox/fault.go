@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"slices"
@@ -34,22 +33,19 @@ const (
 	FaultSlow                FaultKind = "slow"                 // the request takes effect, the answer comes after Delay
 )
 
-// Fault makes requests fail. The first fault that matches a request is used.
+// Fault makes requests fail. A request meets the first fault that matches it.
 type Fault struct {
-	ID          int       `json:"id"` // given by AddFault
-	Kind        FaultKind `json:"kind"`
-	Method      string    `json:"method,omitempty"`      // any when empty
-	Path        string    `json:"path,omitempty"`        // regular expression over the path below /api/data/v9.2/; any when empty
-	Skip        int       `json:"skip,omitempty"`        // matching requests that pass before the first that fails
-	Times       int       `json:"times,omitempty"`       // requests that fail, after which the fault is gone; no end when zero
-	Probability float64   `json:"probability,omitempty"` // that a matching request fails, 0 to 1; always when zero
+	ID     int       `json:"id"` // given by AddFault
+	Kind   FaultKind `json:"kind"`
+	Method string    `json:"method,omitempty"` // any when empty
+	Path   string    `json:"path,omitempty"`   // regular expression over the path below /api/data/v9.2/; any when empty
+	Times  int       `json:"times,omitempty"`  // requests that fail, after which the fault is gone; no end when zero
 
-	RetryAfter     int           `json:"retry_after,omitempty"`      // seconds; no header when zero
-	RetryAfterDate bool          `json:"retry_after_date,omitempty"` // as an HTTP date
-	Status         int           `json:"status,omitempty"`
-	Code           string        `json:"code,omitempty"`
-	Message        string        `json:"message,omitempty"`
-	Delay          time.Duration `json:"delay,omitempty"` // nanoseconds, before the answer, with any kind
+	RetryAfter int           `json:"retry_after,omitempty"` // seconds; no header when zero
+	Status     int           `json:"status,omitempty"`
+	Code       string        `json:"code,omitempty"`
+	Message    string        `json:"message,omitempty"`
+	Delay      time.Duration `json:"delay,omitempty"` // nanoseconds, before the answer, with any kind
 }
 
 var kindsOfFault = []FaultKind{FaultThrottleRequests, FaultThrottleTime, FaultThrottleConcurrency, FaultStatus, FaultGateway, FaultUnavailable,
@@ -60,30 +56,12 @@ type faults struct {
 	mu     sync.Mutex
 	list   []*armed
 	lastID int
-	random *rand.Rand
-	seed   uint64
-	now    func() time.Time
 }
 
 type armed struct {
 	Fault
-	path    *regexp.Regexp
-	skipped int
-	failed  int
-}
-
-func newFaults(seed uint64, now func() time.Time) *faults {
-	f := &faults{seed: seed, now: now}
-	f.clear()
-	return f
-}
-
-// clear removes all faults and starts the chances anew.
-func (f *faults) clear() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.list, f.lastID = nil, 0
-	f.random = rand.New(newRandom(f.seed))
+	path   *regexp.Regexp
+	failed int // requests that met it
 }
 
 // AddFault puts a fault in force and returns its id.
@@ -91,11 +69,8 @@ func (s *Sandbox) AddFault(fault Fault) (int, error) {
 	if !slices.Contains(kindsOfFault, fault.Kind) {
 		return 0, fmt.Errorf("add fault: there is no kind %q; there are %v", fault.Kind, kindsOfFault)
 	}
-	if fault.Probability < 0 || fault.Probability > 1 {
-		return 0, fmt.Errorf("add fault: the probability %v is not between 0 and 1", fault.Probability)
-	}
-	if fault.Skip < 0 || fault.Times < 0 || fault.Delay < 0 || fault.RetryAfter < 0 {
-		return 0, fmt.Errorf("add fault: skip, times, delay and retry_after cannot be negative")
+	if fault.Times < 0 || fault.Delay < 0 || fault.RetryAfter < 0 {
+		return 0, fmt.Errorf("add fault: times, delay and retry_after cannot be negative")
 	}
 	if fault.Status != 0 && (fault.Status < 200 || fault.Status > 599) {
 		return 0, fmt.Errorf("add fault: %d is not a final HTTP status", fault.Status)
@@ -113,19 +88,12 @@ func (s *Sandbox) AddFault(fault Fault) (int, error) {
 	return fault.ID, nil
 }
 
-// Faults returns the faults in force.
-func (s *Sandbox) Faults() []Fault {
+// ClearFaults removes all faults.
+func (s *Sandbox) ClearFaults() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	list := []Fault{}
-	for _, a := range s.faults.list {
-		list = append(list, a.Fault)
-	}
-	return list
+	s.faults.list = nil
 }
-
-// ClearFaults removes all faults.
-func (s *Sandbox) ClearFaults() { s.faults.clear() }
 
 // next returns the fault that a request meets, if any.
 func (f *faults) next(method, path string) (Fault, bool) {
@@ -133,13 +101,6 @@ func (f *faults) next(method, path string) (Fault, bool) {
 	defer f.mu.Unlock()
 	for i, a := range f.list {
 		if a.Method != "" && a.Method != method || !a.path.MatchString(path) {
-			continue
-		}
-		if a.skipped < a.Skip {
-			a.skipped++
-			continue
-		}
-		if a.Probability > 0 && f.random.Float64() >= a.Probability {
 			continue
 		}
 		a.failed++
@@ -151,7 +112,7 @@ func (f *faults) next(method, path string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// apply answers a request through the fault that it meets; run is what would happen without.
+// apply answers a request through the fault that it meets; run answers it without a fault.
 func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
 	fault, ok := f.next(c.r.Method, c.path)
 	if !ok {
@@ -178,14 +139,10 @@ func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
 	}
 	e := fault.refusal(c)
 	if fault.RetryAfter > 0 {
-		after := strconv.Itoa(fault.RetryAfter)
-		if fault.RetryAfterDate {
-			after = f.now().Add(time.Duration(fault.RetryAfter) * time.Second).UTC().Format(http.TimeFormat)
-		}
 		if e.header == nil {
 			e.header = http.Header{}
 		}
-		e.header.Set("Retry-After", after)
+		e.header.Set("Retry-After", strconv.Itoa(fault.RetryAfter))
 	}
 	return answer{}, e
 }

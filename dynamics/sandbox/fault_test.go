@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"postlink/dynamics/sandbox"
 )
 
@@ -28,27 +30,26 @@ func TestFaultsAnswerInsteadOfTheOrganization(t *testing.T) {
 		body   string // part of it
 		made   bool   // the create took effect all the same
 	}{
-		"too many requests":               {sandbox.Fault{Kind: sandbox.FaultThrottleRequests, RetryAfter: 7}, 429, "0x80072322", [2]string{"Retry-After", "7"}, "limit of 6000", false},
-		"too much time":                   {sandbox.Fault{Kind: sandbox.FaultThrottleTime, RetryAfter: 90, RetryAfterDate: true}, 429, "0x80072321", [2]string{"Retry-After", "Mon, 23 Nov 2026 08:17:00 GMT"}, "1,200,000", false},
-		"too many at once":                {sandbox.Fault{Kind: sandbox.FaultThrottleConcurrency}, 429, "0x80072326", [2]string{"Retry-After", ""}, "limit of 52", false},
-		"an error of the server":          {sandbox.Fault{Kind: sandbox.FaultStatus, Code: "0x80040216", Message: "An unexpected error occurred."}, 500, "0x80040216", [2]string{}, "unexpected", false},
-		"any status and code":             {sandbox.Fault{Kind: sandbox.FaultStatus, Status: 400, Code: "0x80040265", Message: "no"}, 400, "0x80040265", [2]string{}, "no", false},
-		"a bad gateway":                   {sandbox.Fault{Kind: sandbox.FaultGateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<h1>Bad Gateway", false},
-		"a page of the server":            {sandbox.Fault{Kind: sandbox.FaultGateway, Status: 500}, 500, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<h1>Internal", false},
-		"an unavailable service":          {sandbox.Fault{Kind: sandbox.FaultUnavailable, RetryAfter: 3}, 503, "", [2]string{"Retry-After", "3"}, "", false},
-		"a missing privilege":             {sandbox.Fault{Kind: sandbox.FaultForbidden}, 403, "0x80040220", [2]string{}, "prvCreateActivity", false},
-		"a token that is refused":         {sandbox.Fault{Kind: sandbox.FaultUnauthorized}, 401, "", [2]string{"WWW-Authenticate", "Bearer authorization_uri=http://crm.test/common/oauth2/authorize, resource_id=http://crm.test/"}, "Access is denied", false},
-		"a page with status 200":          {sandbox.Fault{Kind: sandbox.FaultHTML}, 200, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<html>", false},
-		"a redirect to a login page":      {sandbox.Fault{Kind: sandbox.FaultLogin}, 302, "", [2]string{"Location", "http://crm.test/common/oauth2/authorize?response_type=code"}, "<html>", false},
-		"duplicate detection":             {sandbox.Fault{Kind: sandbox.FaultDuplicateDetection}, 500, "0x80040333", [2]string{}, "duplicate", false},
-		"duplicate detection with 412":    {sandbox.Fault{Kind: sandbox.FaultDuplicateDetection, Status: 412}, 412, "0x80040333", [2]string{}, "duplicate", false},
-		"a bind that died":                {sandbox.Fault{Kind: sandbox.FaultDeadBind}, 404, "0x80040217", [2]string{}, "Does Not Exist", false},
-		"a race that was lost":            {sandbox.Fault{Kind: sandbox.FaultRace}, 412, "0x80040237", [2]string{}, "", true},
-		"a slow answer":                   {sandbox.Fault{Kind: sandbox.FaultSlow, Delay: time.Nanosecond}, 204, "", [2]string{}, "", true},
-		"another method":                  {sandbox.Fault{Kind: sandbox.FaultStatus, Method: "GET"}, 204, "", [2]string{}, "", true},
-		"another path":                    {sandbox.Fault{Kind: sandbox.FaultStatus, Path: "^contacts"}, 204, "", [2]string{}, "", true},
-		"this method and path":            {sandbox.Fault{Kind: sandbox.FaultStatus, Method: "PATCH", Path: `^socialactivities\(`}, 500, "", [2]string{}, "", false},
-		"not this time, but the next one": {sandbox.Fault{Kind: sandbox.FaultStatus, Skip: 1}, 204, "", [2]string{}, "", true},
+		"too many requests":            {sandbox.Fault{Kind: sandbox.FaultThrottleRequests, RetryAfter: 7}, 429, "0x80072322", [2]string{"Retry-After", "7"}, "limit of 6000", false},
+		"too much time":                {sandbox.Fault{Kind: sandbox.FaultThrottleTime, RetryAfter: 90}, 429, "0x80072321", [2]string{"Retry-After", "90"}, "1,200,000", false},
+		"too many at once":             {sandbox.Fault{Kind: sandbox.FaultThrottleConcurrency}, 429, "0x80072326", [2]string{"Retry-After", ""}, "limit of 52", false},
+		"an error of the server":       {sandbox.Fault{Kind: sandbox.FaultStatus, Code: "0x80040216", Message: "An unexpected error occurred."}, 500, "0x80040216", [2]string{}, "unexpected", false},
+		"any status and code":          {sandbox.Fault{Kind: sandbox.FaultStatus, Status: 400, Code: "0x80040265", Message: "no"}, 400, "0x80040265", [2]string{}, "no", false},
+		"a bad gateway":                {sandbox.Fault{Kind: sandbox.FaultGateway}, 502, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<h1>Bad Gateway", false},
+		"a page of the server":         {sandbox.Fault{Kind: sandbox.FaultGateway, Status: 500}, 500, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<h1>Internal", false},
+		"an unavailable service":       {sandbox.Fault{Kind: sandbox.FaultUnavailable, RetryAfter: 3}, 503, "", [2]string{"Retry-After", "3"}, "", false},
+		"a missing privilege":          {sandbox.Fault{Kind: sandbox.FaultForbidden}, 403, "0x80040220", [2]string{}, "prvCreateActivity", false},
+		"a token that is refused":      {sandbox.Fault{Kind: sandbox.FaultUnauthorized}, 401, "", [2]string{"WWW-Authenticate", "Bearer authorization_uri=http://crm.test/common/oauth2/authorize, resource_id=http://crm.test/"}, "Access is denied", false},
+		"a page with status 200":       {sandbox.Fault{Kind: sandbox.FaultHTML}, 200, "", [2]string{"Content-Type", "text/html; charset=utf-8"}, "<html>", false},
+		"a redirect to a login page":   {sandbox.Fault{Kind: sandbox.FaultLogin}, 302, "", [2]string{"Location", "http://crm.test/common/oauth2/authorize?response_type=code"}, "<html>", false},
+		"duplicate detection":          {sandbox.Fault{Kind: sandbox.FaultDuplicateDetection}, 500, "0x80040333", [2]string{}, "duplicate", false},
+		"duplicate detection with 412": {sandbox.Fault{Kind: sandbox.FaultDuplicateDetection, Status: 412}, 412, "0x80040333", [2]string{}, "duplicate", false},
+		"a bind that died":             {sandbox.Fault{Kind: sandbox.FaultDeadBind}, 404, "0x80040217", [2]string{}, "Does Not Exist", false},
+		"a race that was lost":         {sandbox.Fault{Kind: sandbox.FaultRace}, 412, "0x80040237", [2]string{}, "", true},
+		"a slow answer":                {sandbox.Fault{Kind: sandbox.FaultSlow, Delay: time.Nanosecond}, 204, "", [2]string{}, "", true},
+		"another method":               {sandbox.Fault{Kind: sandbox.FaultStatus, Method: "GET"}, 204, "", [2]string{}, "", true},
+		"another path":                 {sandbox.Fault{Kind: sandbox.FaultStatus, Path: "^contacts"}, 204, "", [2]string{}, "", true},
+		"this method and path":         {sandbox.Fault{Kind: sandbox.FaultStatus, Method: "PATCH", Path: `^socialactivities\(`}, 500, "", [2]string{}, "", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -121,37 +122,17 @@ func TestFaultsEndAfterTheirTimes(t *testing.T) {
 	t.Parallel()
 	o := newOrg(t, sandbox.Options{})
 	o.fault(sandbox.Fault{Kind: sandbox.FaultGateway, Times: 2})
-	o.fault(sandbox.Fault{Kind: sandbox.FaultForbidden, Skip: 1, Times: 1})
+	o.fault(sandbox.Fault{Kind: sandbox.FaultForbidden, Times: 1})
+	o.fault(sandbox.Fault{Kind: sandbox.FaultStatus, Method: "PATCH"})
 	var got []int
-	for range 5 {
+	for range 4 {
 		got = append(got, o.do("GET", "contacts", "").status)
 	}
-	if want := [5]int{502, 502, 200, 403, 200}; [5]int(got) != want {
-		t.Errorf("statuses %v, want %v", got, want)
-	}
-	if left := o.Faults(); len(left) != 0 {
-		t.Errorf("left over: %+v", left)
-	}
-}
-
-func TestChancesAreRepeatable(t *testing.T) {
-	t.Parallel()
-	statuses := func() (got [200]int, failed int) {
-		o := newOrg(t, sandbox.Options{})
-		o.fault(sandbox.Fault{Kind: sandbox.FaultUnavailable, Probability: 0.25})
-		for i := range got {
-			got[i] = o.do("GET", "contacts", "").status
-			failed += bit(got[i] == 503)
-		}
-		return got, failed
-	}
-	first, failed := statuses()
-	second, _ := statuses()
-	if first != second {
-		t.Error("the same seed, other faults")
-	}
-	if failed < 25 || failed > 80 {
-		t.Errorf("%d of 200 failed at a chance of a quarter", failed)
+	got = append(got, o.do("PATCH", contact, "{}").status)
+	o.ClearFaults()
+	got = append(got, o.do("PATCH", contact, "{}").status)
+	if diff := cmp.Diff([]int{502, 502, 403, 200, 500, 204}, got); diff != "" {
+		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
 }
 
@@ -161,7 +142,6 @@ func TestFaultsAreChecked(t *testing.T) {
 	for name, f := range map[string]sandbox.Fault{
 		"an unknown kind":       {Kind: "fire"},
 		"no kind":               {},
-		"a chance above one":    {Kind: sandbox.FaultSlow, Probability: 2},
 		"a negative count":      {Kind: sandbox.FaultSlow, Times: -1},
 		"an interim status":     {Kind: sandbox.FaultStatus, Status: 100},
 		"a path that is broken": {Kind: sandbox.FaultSlow, Path: "("},
@@ -178,7 +158,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	o := newOrg(t, sandbox.Options{})
 	server := newServer(t, o.Sandbox)
 	for _, kind := range []sandbox.FaultKind{sandbox.FaultDrop, sandbox.FaultDropBefore, sandbox.FaultRace, sandbox.FaultGateway} {
-		o.fault(sandbox.Fault{Kind: kind, Method: "PATCH", Probability: 0.1})
+		o.fault(sandbox.Fault{Kind: kind, Method: "PATCH", Times: 20})
 	}
 	const posts, workers = 40, 8
 	id := func(i int) string {

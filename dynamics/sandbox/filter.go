@@ -8,20 +8,22 @@ import (
 	"github.com/google/uuid"
 )
 
-// fields is what a filter may ask about: a record or a piece of metadata.
+// fields is what a filter is applied to: a record or a piece of metadata.
 type fields interface {
-	// field returns the value of a property: text, whole number, double, boolean, time, GUID or nil.
+	// field returns the value of a property: text, whole number, double, boolean, time, GUID or nil. The name may be a path,
+	// such as postauthor_contact/fullname.
 	field(name string) any
 }
 
-// typeOf resolves a property's name while a filter is parsed; ok is false for one that does not exist.
-type typeOf func(name string) (kind, bool)
+// typeOf returns the type of a property while a filter is parsed, or a refusal for one that does not exist.
+type typeOf func(name string) (kind, error)
 
 // filter is a parsed $filter.
 type filter interface {
 	match(f fields) bool
 }
 
+// The nodes of a filter. Null equals nothing but null; in orders it comes before everything, and gt and lt never hold for it.
 type (
 	both   struct{ left, right filter }
 	either struct{ left, right filter }
@@ -123,6 +125,7 @@ func compare(a, b any) int {
 	return 1 // b is null
 }
 
+// bit orders booleans: false before true.
 func bit(b bool) int {
 	if b {
 		return 1
@@ -130,7 +133,7 @@ func bit(b bool) int {
 	return 0
 }
 
-// equalities collects the texts that a record must equal for the filter to hold, by property: what an index can answer.
+// equalities collects, by property, the texts that every match must equal, so that an index can be used.
 func equalities(f filter, found map[string]string) {
 	switch f := f.(type) {
 	case both:

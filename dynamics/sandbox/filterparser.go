@@ -11,18 +11,25 @@ import (
 
 const maxDepth = 64 // of parentheses and negations in a filter
 
-// filterParser reads the grammar  or := and {"or" and};  and := unary {"and" unary};  unary := ["not"] ("(" or ")" | comparison | function).
+// filterParser reads this grammar:
+//
+//	or         = and { "or" and }
+//	and        = unary { "and" unary }
+//	unary      = "not" unary | "(" or ")" | comparison | function
+//	comparison = path ( "eq" | "ne" | "gt" | "ge" | "lt" | "le" ) literal | path
+//	function   = ( "contains" | "startswith" | "endswith" ) "(" path "," text ")"
+//
+// A path alone stands for a boolean that has to be true. Other operators and functions of OData are 501.
 type filterParser struct {
 	src    string
 	pos    int
 	depth  int
 	typeOf typeOf
-	entity string
 }
 
-// parseFilter parses a $filter on the named type.
-func parseFilter(src, entity string, resolve typeOf) (filter, error) {
-	p := &filterParser{src: src, typeOf: resolve, entity: entity}
+// parseFilter parses a $filter; resolve returns the types of its properties.
+func parseFilter(src string, resolve typeOf) (filter, error) {
+	p := &filterParser{src: src, typeOf: resolve}
 	f, err := p.or()
 	if err != nil {
 		return nil, err
@@ -81,6 +88,7 @@ func (p *filterParser) unary() (filter, error) {
 	return p.comparison(name)
 }
 
+// function reads the arguments of a function.
 func (p *filterParser) function(fn string) (filter, error) {
 	switch fn {
 	case "contains", "startswith", "endswith":
@@ -112,6 +120,7 @@ func (p *filterParser) function(fn string) (filter, error) {
 	return textMatch{name, fn, fold(want)}, nil
 }
 
+// comparison reads what follows a property's name.
 func (p *filterParser) comparison(name string) (filter, error) {
 	k, err := p.property(name)
 	if err != nil {
@@ -143,14 +152,11 @@ func (p *filterParser) property(name string) (kind, error) {
 	if name == "" {
 		return 0, p.syntax()
 	}
-	k, ok := p.typeOf(name)
-	if !ok {
-		return 0, noProperty(name, p.entity)
-	}
-	return k, nil
+	return p.typeOf(name)
 }
 
-// fit checks that a literal can be compared with a property.
+// fit checks that a literal can be compared with a property, and returns the literal as it is compared. Null can be compared
+// for equality with everything; numbers of all types with each other.
 func fit(k kind, op string, want any) (any, error) {
 	if want == nil {
 		if op != "eq" && op != "ne" {
@@ -187,6 +193,7 @@ func fit(k kind, op string, want any) (any, error) {
 // enumLiteral is a value such as Microsoft.Dynamics.CRM.AttributeTypeCode'Picklist'.
 type enumLiteral string
 
+// literal reads null, a boolean, text in quotes, a GUID, a number, a time, a date, or an enumLiteral.
 func (p *filterParser) literal() (any, error) {
 	p.space()
 	if p.pos < len(p.src) && p.src[p.pos] == '\'' {
@@ -258,7 +265,7 @@ func (p *filterParser) space() {
 	}
 }
 
-// word consumes an operator when it is next and ends there.
+// word consumes the operator w if it comes next, and reports whether it did. "order" is not the operator "or".
 func (p *filterParser) word(w string) bool {
 	p.space()
 	end := p.pos + len(w)
@@ -278,6 +285,7 @@ func (p *filterParser) sign(c byte) bool {
 	return true
 }
 
+// name reads a property, a path or the name of a function; it is empty when there is none.
 func (p *filterParser) name() string {
 	p.space()
 	start := p.pos

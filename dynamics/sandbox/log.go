@@ -1,32 +1,47 @@
 package sandbox
 
 import (
-	"encoding/json"
-	"iter"
+	"maps"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/google/uuid"
 )
 
-// Request is one Web API request as the organization answered it. The log only grows, so it can serve as a witness.
+// Request is one Web API request with its answer, as the log keeps it.
 type Request struct {
-	Time    time.Time `json:"time"`
-	Method  string    `json:"method"`
-	Path    string    `json:"path"`            // without the instance's prefix and the query
-	Table   string    `json:"table,omitempty"` // logical name
-	ID      string    `json:"id,omitempty"`    // of the record named or created
-	Status  int       `json:"status"`          // answered; with a dropped connection the one that the client did not see
-	Code    string    `json:"code,omitempty"`  // error code
-	Created bool      `json:"created,omitempty"`
-	Fault   FaultKind `json:"fault,omitempty"` // that the request met
+	Time   time.Time `json:"time"`
+	Method string    `json:"method"`
+	Path   string    `json:"path"`            // without the instance's prefix and the query
+	Query  string    `json:"query,omitempty"` // as sent, encoded
+	// Header holds Prefer, If-Match, If-None-Match, CallerObjectId and those that begin with MSCRM. Authorization is "present"
+	// when one was sent, whatever it was. Requests share this map: do not change it.
+	Header  http.Header `json:"header,omitempty"`
+	Body    string      `json:"body,omitempty"`     // as sent
+	BodyCut bool        `json:"body_cut,omitempty"` // bytes of the body are missing: it is long, or the log holds many later ones
+	Table   string      `json:"table,omitempty"`    // logical name
+	ID      string      `json:"id,omitempty"`       // of the record named or created
+	Status  int         `json:"status"`             // of the answer; with a dropped connection, of the answer that was not sent
+	Code    string      `json:"code,omitempty"`     // error code
+	Created bool        `json:"created,omitempty"`
+	Fault   FaultKind   `json:"fault,omitempty"` // that the request met
 }
 
-// journal is the log. Entries are small, since a demo makes tens of thousands.
+const (
+	maxLoggedBody   = 16 << 10 // bytes kept of one body
+	maxLoggedBodies = 32 << 20 // bytes kept of all bodies; the oldest bodies are dropped first
+)
+
+// journal is the log. Entries are small, since a demo makes tens of thousands. It only grows, but for the oldest bodies.
 type journal struct {
 	mu      sync.Mutex
 	entries []entry
+	headers map[string]http.Header // each combination of headers once
+	held    int                    // bytes of all bodies
+	oldest  int                    // entries before it have lost their body
 }
 
 type entry struct {
@@ -35,20 +50,27 @@ type entry struct {
 	table   *table
 	method  string
 	path    string // empty when table and id say it
+	query   string
+	header  http.Header
+	body    string
 	code    string
 	fault   FaultKind
 	status  int16
 	created bool
+	cut     bool // the body is not whole
 }
 
-// usualRoot is the root whose record paths the journal does not store.
+func newJournal() *journal { return &journal{headers: map[string]http.Header{}} }
+
+// usualRoot is the root of the paths that the journal does not store.
 const usualRoot = "/api/data/v9.2/"
 
 func recordPath(t *table, id uuid.UUID) string { return usualRoot + t.set + "(" + id.String() + ")" }
 
-func (j *journal) add(at time.Time, method, path string, a answer) {
-	e := entry{at: at.UnixNano(), id: a.id, table: a.table, method: method, path: path, code: a.code, fault: a.fault,
-		status: int16(a.status), created: a.created}
+func (j *journal) add(at time.Time, path string, c *call, a answer) {
+	e := entry{at: at.UnixNano(), id: a.id, table: a.table, method: c.r.Method, path: path, query: c.r.URL.RawQuery,
+		body: string(c.body[:min(len(c.body), maxLoggedBody)]), code: a.code, fault: c.fault, status: int16(a.status), created: a.created}
+	e.cut = len(e.body) < len(c.body)
 	switch {
 	case e.table == nil:
 	case path == usualRoot+e.table.set:
@@ -58,24 +80,42 @@ func (j *journal) add(at time.Time, method, path string, a answer) {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	e.header = j.header(c.r.Header)
 	j.entries = append(j.entries, e)
+	for j.held += len(e.body); j.held > maxLoggedBodies; j.oldest++ {
+		old := &j.entries[j.oldest]
+		if old.body != "" {
+			j.held -= len(old.body)
+			old.body, old.cut = "", true
+		}
+	}
 }
 
-func (j *journal) reset() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.entries = nil
+// header returns the headers of a request that the log keeps.
+func (j *journal) header(sent http.Header) http.Header {
+	var key strings.Builder
+	kept := http.Header{}
+	for _, name := range slices.Sorted(maps.Keys(sent)) {
+		switch {
+		case name == "Authorization":
+			kept[name] = []string{"present"}
+		case name == "Prefer", name == "If-Match", name == "If-None-Match", name == "Callerobjectid", strings.HasPrefix(name, "Mscrm"):
+			kept[name] = sent[name]
+		default:
+			continue
+		}
+		key.WriteString(name + ": " + strings.Join(kept[name], "\n") + "\n")
+	}
+	if h, ok := j.headers[key.String()]; ok {
+		return h
+	}
+	j.headers[key.String()] = kept
+	return kept
 }
 
-// all returns the entries of this moment; they are never changed, so they can be read without the lock.
-func (j *journal) all() []entry {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return slices.Clip(j.entries)
-}
-
-func (e entry) request() Request {
-	r := Request{Time: time.Unix(0, e.at).UTC(), Method: e.method, Path: e.path, Status: int(e.status), Code: e.code, Created: e.created, Fault: e.fault}
+func (e *entry) request() Request {
+	r := Request{Time: time.Unix(0, e.at).UTC(), Method: e.method, Path: e.path, Query: e.query, Header: e.header, Body: e.body, BodyCut: e.cut,
+		Status: int(e.status), Code: e.code, Created: e.created, Fault: e.fault}
 	if e.table != nil {
 		r.Table = e.table.name
 		if e.id != (uuid.UUID{}) {
@@ -88,112 +128,19 @@ func (e entry) request() Request {
 	return r
 }
 
-// Requests returns every Web API request since the start or the last reset, in the order of their answers.
+// Requests returns every Web API request since the start, in the order of the answers.
 func (s *Sandbox) Requests() []Request {
-	entries := s.log.all()
-	list := make([]Request, len(entries))
-	for i, e := range entries {
-		list[i] = e.request()
+	s.log.mu.Lock()
+	defer s.log.mu.Unlock()
+	list := make([]Request, len(s.log.entries))
+	for i := range s.log.entries {
+		list[i] = s.log.entries[i].request()
 	}
 	return list
 }
 
-// Record is a stored record, as `postlink demo --records` prints it.
-type Record struct {
-	Instance string          `json:"instance"`
-	Table    string          `json:"table"` // logical name: socialactivity
-	ID       uuid.UUID       `json:"id"`
-	Record   json.RawMessage `json:"record"` // every column as the Web API answers it, lookups with their logical names
-}
-
-// Records yields the records of a table, by its logical name, in the order of their creation. Records written meanwhile may or may not
-// be among them; each is consistent in itself.
-func (s *Sandbox) Records(name string) iter.Seq[Record] {
-	return func(yield func(Record) bool) {
-		t := s.schema.byName[name]
-		if t == nil {
-			return
-		}
-		for at := 0; ; at++ {
-			s.mu.RLock()
-			rows := s.store.rows(t).all
-			if at >= len(rows) {
-				s.mu.RUnlock()
-				return
-			}
-			r := rows[at]
-			s.mu.RUnlock()
-			if r.data != nil && !yield(Record{s.opts.Name, t.name, r.id, s.plain(t, r)}) {
-				return
-			}
-		}
-	}
-}
-
-// Snapshot yields the records of all tables that clients write.
-func (s *Sandbox) Snapshot() iter.Seq[Record] {
-	return func(yield func(Record) bool) {
-		for _, t := range s.schema.tables {
-			if t.system {
-				continue
-			}
-			for r := range s.Records(t.name) {
-				if !yield(r) {
-					return
-				}
-			}
-		}
-	}
-}
-
-// plain renders a record without ETag.
-func (s *Sandbox) plain(t *table, r row) json.RawMessage {
-	v := s.schema.unpack(t, r.data)
-	v[t.byName["versionnumber"].ordinal] = r.version
-	b := []byte("{")
-	for i, value := range v {
-		name := t.columns[i].wire()
-		if ref, ok := value.(reference); ok {
-			b = appendMember(b, name+"@"+lookupTable, ref.table.name)
-		}
-		b = appendMember(b, name, value)
-	}
-	return append(b, '}')
-}
-
-// Count returns how many records a table holds, by its logical name; 0 for an unknown one.
-func (s *Sandbox) Count(name string) int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if t := s.schema.byName[name]; t != nil {
-		return s.store.rows(t).live
-	}
-	return 0
-}
-
-// Duplicates returns how many social activities there are beyond the first of each community and postid. Activities without a postid
-// are not compared.
-func (s *Sandbox) Duplicates() int {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	t := s.schema.byName["socialactivity"]
-	rows := s.store.rows(t)
-	community, postID := t.byName["community"], t.byName["postid"]
-	n := 0
-	for _, positions := range rows.index[postID] {
-		if len(positions) < 2 {
-			continue
-		}
-		type post struct{ community, id any }
-		seen := map[post]bool{}
-		for _, at := range positions {
-			v := s.schema.unpack(t, rows.all[at].data)
-			p := post{v[community.ordinal], v[postID.ordinal]}
-			if seen[p] {
-				n++
-			}
-			seen[p] = true
-		}
-	}
-	return n
+func (j *journal) count() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.entries)
 }

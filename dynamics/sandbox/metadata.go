@@ -7,44 +7,66 @@ import (
 	"strings"
 )
 
-// definition is a piece of metadata (a table, column or relationship) as an ordered list of properties.
+// definition is a piece of metadata (a table, column, relationship or option set) as an ordered list of properties.
 type definition struct {
 	typ   string // EntityMetadata, StringAttributeMetadata, ...
 	props []prop
+	table *table  // of a table or a column
+	of    *column // of a column that the Web API has
 }
 
 type prop struct {
 	name  string
-	value any // text, boolean, whole number or float, which filters may use; anything else is complex
+	value any // text, boolean, whole number or float for filters; a managed is complex with one such value; all else is complex
 }
 
-// field shows the definition to filters.
-func (d definition) field(name string) any {
-	for _, p := range d.props {
-		if p.name == name {
-			return p.value
-		}
-	}
-	return nil
-}
+// managed is a complex property with one value, such as RequiredLevel, whose path in filters is RequiredLevel/Value.
+type managed map[string]any
 
-func (d definition) kindOf(name string) (kind, bool) {
+// prop returns a property, or the value inside a managed one.
+func (d definition) prop(name string) (any, bool) {
+	name, rest, path := strings.Cut(name, "/")
 	for _, p := range d.props {
 		if p.name != name {
 			continue
 		}
-		switch p.value.(type) {
-		case string:
-			return kindString, true
-		case bool:
-			return kindBoolean, true
-		case int64:
-			return kindInteger, true
+		if !path {
+			return p.value, true
 		}
+		m, ok := p.value.(managed)
+		return m[rest], ok && rest == "Value"
 	}
-	return 0, false
+	return nil, false
 }
 
+// field returns a property as filters compare it.
+func (d definition) field(name string) any {
+	v, _ := d.prop(name)
+	return v
+}
+
+// resolve returns the type of a property as filters need it.
+func (d definition) resolve(name string) (kind, error) {
+	v, ok := d.prop(name)
+	if !ok {
+		first, _, _ := strings.Cut(name, "/")
+		if _, known := d.prop(first); known {
+			return 0, unsupported("filters on " + clip([]byte(name)))
+		}
+		return 0, noProperty(name, d.typ)
+	}
+	switch v.(type) {
+	case string, nil: // AttributeOf may be null
+		return kindString, nil
+	case bool:
+		return kindBoolean, nil
+	case int64:
+		return kindInteger, nil
+	}
+	return 0, unsupported("filters on " + name)
+}
+
+// localized and label are texts in the languages of an organization, of which the sandbox has one.
 type localized struct {
 	Label        string
 	LanguageCode int
@@ -57,12 +79,16 @@ type label struct {
 
 const english = 1033
 
+// newLabel is a text in English; without a text it has no language at all.
 func newLabel(text string) label {
+	if text == "" {
+		return label{LocalizedLabels: []localized{}}
+	}
 	l := localized{text, english}
 	return label{[]localized{l}, &l}
 }
 
-// schemaName capitalises as the platform's own tables do, near enough.
+// schemaName capitalises a logical name roughly as the platform's own tables do.
 func schemaName(name string) string {
 	if strings.Contains(name, "_") {
 		return name
@@ -72,7 +98,7 @@ func schemaName(name string) string {
 
 // define describes a table.
 func (t *table) define() definition {
-	return definition{"EntityMetadata", []prop{
+	return definition{typ: "EntityMetadata", table: t, props: []prop{
 		{"MetadataId", derive("table", t.name).String()},
 		{"LogicalName", t.name},
 		{"SchemaName", schemaName(t.name)},
@@ -90,67 +116,6 @@ func (t *table) define() definition {
 	}}
 }
 
-// attribute describes a column; the properties of its own type show only when the client casts to that type.
-func (t *table) attribute(c *column, cast bool) definition {
-	required := c.level
-	if required == "" {
-		required = "None"
-	}
-	info := kinds[c.kind]
-	d := definition{info.typeName + "AttributeMetadata", []prop{
-		{"MetadataId", derive("column", t.name, c.name).String()},
-		{"LogicalName", c.name},
-		{"SchemaName", schemaName(c.name)},
-		{"EntityLogicalName", t.name},
-		{"DisplayName", newLabel(c.label)},
-		{"AttributeType", info.attribute},
-		{"AttributeTypeName", map[string]string{"Value": info.attribute + "Type"}},
-		{"RequiredLevel", map[string]any{"Value": required, "CanBeChanged": required == "None", "ManagedPropertyLogicalName": "canmodifyrequirementlevelsettings"}},
-		{"IsPrimaryId", c.ordinal == 0},
-		{"IsPrimaryName", c.name == t.title},
-		{"IsCustomAttribute", t.custom && strings.Contains(c.name, "_")},
-		{"IsValidForRead", true},
-		{"IsValidForCreate", c.create},
-		{"IsValidForUpdate", c.update},
-	}}
-	if !cast {
-		return d
-	}
-	add := func(name string, value any) { d.props = append(d.props, prop{name, value}) }
-	switch k := c.kind; {
-	case k == kindString || k == kindMemo:
-		add("MaxLength", int64(c.length))
-	case k == kindDouble:
-		add("MinValue", c.min)
-		add("MaxValue", c.max)
-		add("Precision", int64(2))
-	case k.lookup():
-		targets := []string{}
-		for _, to := range c.targets {
-			targets = append(targets, to.table)
-		}
-		add("Targets", targets)
-	}
-	return d
-}
-
-// optionSet describes the values of a choice column; it is shown on $expand only.
-func (c *column) optionSet() any {
-	if c.kind == kindBoolean {
-		option := func(ch choice) any { return map[string]any{"Value": ch.value, "Label": newLabel(ch.label)} }
-		return map[string]any{"OptionSetType": "Boolean", "FalseOption": option(c.choices[0]), "TrueOption": option(c.choices[1])}
-	}
-	options := []any{}
-	for _, ch := range c.choices {
-		o := map[string]any{"Value": ch.value, "Label": newLabel(ch.label)}
-		if c.kind == kindStatus {
-			o["State"] = ch.state
-		}
-		options = append(options, o)
-	}
-	return map[string]any{"OptionSetType": kinds[c.kind].attribute, "Options": options}
-}
-
 // relationships describes the lookups of a table, one for each table that they may point to.
 func (s *schema) relationships(t *table) []definition {
 	var list []definition
@@ -158,7 +123,7 @@ func (s *schema) relationships(t *table) []definition {
 		c := &t.columns[i]
 		for _, to := range c.targets {
 			name := t.name + "_" + to.table + "_" + c.name
-			list = append(list, definition{"OneToManyRelationshipMetadata", []prop{
+			list = append(list, definition{typ: "OneToManyRelationshipMetadata", props: []prop{
 				{"MetadataId", derive("relationship", name).String()},
 				{"SchemaName", name},
 				{"RelationshipType", "OneToManyRelationship"},
@@ -174,16 +139,13 @@ func (s *schema) relationships(t *table) []definition {
 	return list
 }
 
-// metadata answers GET below EntityDefinitions and RelationshipDefinitions. Metadata is never paged.
+// metadata answers GET below EntityDefinitions: all tables, one table, its lookups or its columns. Metadata is never paged.
 func (s *Sandbox) metadata(c *call, segment, rest string) (answer, error) {
 	if c.r.Method != http.MethodGet {
 		return answer{}, unsupported("changes of metadata")
 	}
-	if c.query.orderBy != "" || c.query.top >= 0 || c.query.count {
-		return answer{}, unsupported("$orderby, $top and $count on metadata")
-	}
-	if segment == "RelationshipDefinitions" {
-		return s.relationshipDefinitions(c, rest)
+	if c.query.orderBy != "" || c.query.top >= 0 {
+		return answer{}, unsupported("$orderby and $top on metadata")
 	}
 	if segment == "EntityDefinitions" {
 		if rest != "" {
@@ -193,7 +155,7 @@ func (s *Sandbox) metadata(c *call, segment, rest string) (answer, error) {
 		for _, t := range s.schema.tables {
 			list = append(list, t.define())
 		}
-		return c.describeMany("EntityDefinitions", list, false, nil)
+		return c.describeMany("EntityDefinitions", list, false)
 	}
 	name, err := logicalKey(segment)
 	if err != nil {
@@ -206,74 +168,13 @@ func (s *Sandbox) metadata(c *call, segment, rest string) (answer, error) {
 	part, below, _ := strings.Cut(rest, "/")
 	switch {
 	case part == "":
-		return c.describeOne("EntityDefinitions/$entity", t.define(), nil)
+		return c.describeOne("EntityDefinitions/$entity", t.define(), false)
 	case part == "ManyToOneRelationships" && below == "":
-		return c.describeMany(segment+"/"+part, s.schema.relationships(t), false, nil)
-	case part == "OneToManyRelationships" && below == "":
-		return c.describeMany(segment+"/"+part, s.schema.referencing(t), false, nil)
-	case part == "ManyToManyRelationships" && below == "":
-		return c.describeMany(segment+"/"+part, nil, false, nil)
+		return c.describeMany(segment+"/"+part, s.schema.relationships(t), false)
 	case part == "Attributes" || strings.HasPrefix(part, "Attributes("):
-		return s.attributes(c, t, segment, part, below)
+		return c.attributes(t, segment, part, below)
 	}
 	return answer{}, unsupported("'" + rest + "' below EntityDefinitions")
-}
-
-// referencing describes the lookups of other tables that may point to this one.
-func (s *schema) referencing(t *table) []definition {
-	var list []definition
-	for _, other := range s.tables {
-		for _, d := range s.relationships(other) {
-			if d.field("ReferencedEntity") == t.name {
-				list = append(list, d)
-			}
-		}
-	}
-	return list
-}
-
-func (s *Sandbox) relationshipDefinitions(c *call, rest string) (answer, error) {
-	if rest != "Microsoft.Dynamics.CRM.OneToManyRelationshipMetadata" {
-		return answer{}, unsupported("RelationshipDefinitions other than Microsoft.Dynamics.CRM.OneToManyRelationshipMetadata")
-	}
-	var list []definition
-	for _, t := range s.schema.tables {
-		list = append(list, s.schema.relationships(t)...)
-	}
-	return c.describeMany("RelationshipDefinitions/"+rest, list, false, nil)
-}
-
-// attributes answers for the columns of a table, one or all, with or without a cast to one type of column.
-func (s *Sandbox) attributes(c *call, t *table, segment, part, cast string) (answer, error) {
-	cast, isCast := strings.CutPrefix(cast, "Microsoft.Dynamics.CRM.")
-	if cast != "" && !isCast {
-		return answer{}, unsupported("'" + cast + "' below Attributes")
-	}
-	if c.query.expand != "" && c.query.expand != "OptionSet" {
-		return answer{}, unsupported("$expand=" + c.query.expand)
-	}
-	if c.query.expand != "" && !slices.Contains([]string{"PicklistAttributeMetadata", "StateAttributeMetadata", "StatusAttributeMetadata", "BooleanAttributeMetadata"}, cast) {
-		return answer{}, badRequest("Could not find a property named 'OptionSet' on type 'Microsoft.Dynamics.CRM.AttributeMetadata'.")
-	}
-	if part == "Attributes" {
-		var list []definition
-		for i := range t.columns {
-			d := t.attribute(&t.columns[i], cast != "")
-			if cast == "" || d.typ == cast {
-				list = append(list, d)
-			}
-		}
-		return c.describeMany(segment+"/Attributes", list, cast == "", t)
-	}
-	name, err := logicalKey(part)
-	if err != nil {
-		return answer{}, err
-	}
-	col := t.byName[name]
-	if col == nil || cast != "" && kinds[col.kind].typeName+"AttributeMetadata" != cast {
-		return answer{}, refuse(http.StatusNotFound, codeRequest, "Could not find an attribute with specified name: %s.", name)
-	}
-	return c.describeOne(segment+"/Attributes/$entity", t.attribute(col, cast != ""), t)
 }
 
 // logicalKey reads Something(LogicalName='name').
@@ -288,16 +189,41 @@ func logicalKey(segment string) (string, error) {
 	return name, nil
 }
 
-func (c *call) describeMany(context string, list []definition, typed bool, t *table) (answer, error) {
-	var f filter
-	if c.query.filter != "" && len(list) > 0 {
-		var err error
-		if f, err = parseFilter(c.query.filter, list[0].typ, list[0].kindOf); err != nil {
-			return answer{}, err
-		}
+// describeMany answers with the definitions that match the query. Typed ones of several types each carry their type.
+func (c *call) describeMany(context string, list []definition, typed bool) (answer, error) {
+	b := appendMember([]byte("{"), "@odata.context", c.base+c.root+"$metadata#"+context)
+	b, err := c.appendDefinitions(append(b, `,"value":`...), list, shown{sel: c.query.sel, filter: c.query.filter, expand: c.query.expand, typed: typed})
+	return answer{status: http.StatusOK, body: append(b, '}'), header: http.Header{"Content-Type": {contentType}}}, err
+}
+
+// describeOne answers with one definition.
+func (c *call) describeOne(context string, d definition, typed bool) (answer, error) {
+	if c.query.filter != "" {
+		return answer{}, unsupported("$filter on one piece of metadata")
 	}
 	b := appendMember([]byte("{"), "@odata.context", c.base+c.root+"$metadata#"+context)
-	b = append(b, `,"value":[`...)
+	b, err := c.appendDefinition(b, d, shown{sel: c.query.sel, expand: c.query.expand, typed: typed})
+	return answer{status: http.StatusOK, body: b, header: http.Header{"Content-Type": {contentType}}}, err
+}
+
+// shown says which definitions are shown, and what of them.
+type shown struct {
+	sel    []string // properties; all when nil
+	filter string
+	expand string
+	typed  bool // each with its type
+}
+
+// appendDefinitions writes an array of the definitions that the filter holds for.
+func (c *call) appendDefinitions(b []byte, list []definition, as shown) ([]byte, error) {
+	var f filter
+	if as.filter != "" && len(list) > 0 {
+		var err error
+		if f, err = parseFilter(as.filter, list[0].resolve); err != nil {
+			return nil, err
+		}
+	}
+	b = append(b, '[')
 	first := true
 	for _, d := range list {
 		if f != nil && !f.match(d) {
@@ -308,31 +234,25 @@ func (c *call) describeMany(context string, list []definition, typed bool, t *ta
 		}
 		first = false
 		var err error
-		if b, err = c.appendDefinition(append(b, '{'), d, typed, t); err != nil {
-			return answer{}, err
+		if b, err = c.appendDefinition(append(b, '{'), d, as); err != nil {
+			return nil, err
 		}
 	}
-	return answer{status: http.StatusOK, body: append(b, "]}"...), header: http.Header{"Content-Type": {contentType}}}, nil
+	return append(b, ']'), nil
 }
 
-func (c *call) describeOne(context string, d definition, t *table) (answer, error) {
-	b := appendMember([]byte("{"), "@odata.context", c.base+c.root+"$metadata#"+context)
-	b, err := c.appendDefinition(b, d, false, t)
-	return answer{status: http.StatusOK, body: b, header: http.Header{"Content-Type": {contentType}}}, err
-}
-
-// appendDefinition writes the selected properties and closes the object; t is the table of a column whose options may be expanded.
-func (c *call) appendDefinition(b []byte, d definition, typed bool, t *table) ([]byte, error) {
-	for _, name := range c.query.sel {
+// appendDefinition writes the selected properties and what is expanded, and closes the object.
+func (c *call) appendDefinition(b []byte, d definition, as shown) ([]byte, error) {
+	for _, name := range as.sel {
 		if !slices.ContainsFunc(d.props, func(p prop) bool { return p.name == name }) {
 			return nil, noProperty(name, d.typ)
 		}
 	}
-	if typed {
+	if as.typed {
 		b = appendMember(b, "@odata.type", "#Microsoft.Dynamics.CRM."+d.typ)
 	}
 	for _, p := range d.props {
-		if c.query.sel != nil && p.name != "MetadataId" && !slices.Contains(c.query.sel, p.name) {
+		if as.sel != nil && p.name != "MetadataId" && !slices.Contains(as.sel, p.name) {
 			continue
 		}
 		switch v := p.value.(type) {
@@ -343,24 +263,33 @@ func (c *call) appendDefinition(b []byte, d definition, typed bool, t *table) ([
 			if err != nil {
 				return nil, err
 			}
-			b = appendRaw(b, p.name, doc)
+			b = append(appendName(b, p.name), doc...)
 		}
 	}
-	if c.query.expand != "" && t != nil {
-		name, _ := d.field("LogicalName").(string)
-		doc, err := json.Marshal(t.byName[name].optionSet())
+	if as.expand != "" {
+		items, err := parseExpand(as.expand)
 		if err != nil {
 			return nil, err
 		}
-		b = appendRaw(b, "OptionSet", doc)
+		for _, item := range items {
+			if b, err = c.appendExpanded(b, d, item); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return append(b, '}'), nil
 }
 
-func appendRaw(b []byte, name string, doc []byte) []byte {
-	if b[len(b)-1] != '{' {
-		b = append(b, ',')
+// appendExpanded writes what one item of a $expand asks for: the columns of a table, or the options of a choice.
+func (c *call) appendExpanded(b []byte, d definition, item expansion) ([]byte, error) {
+	switch {
+	case d.typ == "EntityMetadata" && item.name == "Attributes":
+		b = appendMember(b, "Attributes@odata.context", c.base+c.root+"$metadata#EntityDefinitions("+derive("table", d.table.name).String()+")/Attributes")
+		return c.appendDefinitions(appendName(b, item.name), d.table.attributes(), shown{sel: item.sel, filter: item.filter, typed: true})
+	case item.name == "OptionSet" && item.filter == "" && d.hasOptions():
+		return c.appendDefinition(append(appendName(b, item.name), '{'), d.table.optionSet(d.of), shown{sel: item.sel})
+	case item.name == "OptionSet" && strings.HasSuffix(d.typ, "AttributeMetadata"):
+		return nil, badRequest("Could not find a property named 'OptionSet' on type 'Microsoft.Dynamics.CRM.%s'.", d.typ)
 	}
-	b = append(appendText(b, name), ':')
-	return append(b, doc...)
+	return nil, unsupported("$expand=" + clip([]byte(item.name)) + " on " + d.typ)
 }

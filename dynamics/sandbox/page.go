@@ -10,7 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// pagePath is where Dynamics shows a record to a person; the sandbox shows every column that has a value, to anybody.
+// pagePath is the address at which Dynamics shows a record in the browser. The sandbox shows every column that has a value,
+// without a sign-in.
 const pagePath = "/main.aspx"
 
 var recordPage = template.Must(template.New("record").Parse(`<!doctype html>
@@ -22,7 +23,7 @@ var recordPage = template.Must(template.New("record").Parse(`<!doctype html>
 
 type pageField struct{ Name, Value string }
 
-// showRecord answers the URL of a record: main.aspx?etn=incident&pagetype=entityrecord&id=%7B...%7D.
+// showRecord answers the address of a record: main.aspx?etn=incident&pagetype=entityrecord&id=%7B...%7D.
 func (s *Sandbox) showRecord(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	id, err := uuid.Parse(strings.Trim(query.Get("id"), "{}"))
@@ -32,7 +33,7 @@ func (s *Sandbox) showRecord(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	_ = recordPage.Execute(w, struct { // a client that went away is its own business
+	_ = recordPage.Execute(w, struct { // fails when the client has gone away
 		Title, Organization string
 		Fields              []pageField
 	}{record.Table + " " + id.String(), s.opts.Name, filled(record)})

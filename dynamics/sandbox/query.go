@@ -1,45 +1,44 @@
 package sandbox
 
 import (
+	"iter"
+	"maps"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// query are the system query options of a request.
+// query holds the system query options of a request.
 type query struct {
 	sel     []string // of $select; nil selects all columns
 	filter  string
 	orderBy string
 	expand  string
 	top     int // -1 without $top
-	skip    int // from the nextLink of the page before
-	count   bool
-	raw     url.Values
 }
 
 const maxQuery = 32 << 10 // bytes, as long as a URL to Dynamics may be
 
+// parseQuery reads the query string. What Dynamics has and the sandbox lacks is 501; other parameters are 400, as there.
 func parseQuery(raw string) (query, error) {
 	q := query{top: -1}
 	if len(raw) > maxQuery {
 		return q, refuse(414, "", "The query string is longer than %d bytes.", maxQuery)
 	}
-	values, err := url.ParseQuery(raw)
+	values, err := url.ParseQuery(strings.ReplaceAll(raw, ";", "%3B")) // options in $expand are separated by semicolons
 	if err != nil {
 		return q, badRequest("The query string is malformed: %v", err)
 	}
-	q.raw = values
-	for name, list := range values {
-		if len(list) > 1 {
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		if len(values[name]) > 1 {
 			return q, badRequest("The query option '%s' was given more than once.", name)
 		}
-		v := list[0]
+		v := values[name][0]
 		switch name {
 		case "$select":
-			for col := range strings.SplitSeq(v, ",") {
-				q.sel = append(q.sel, strings.TrimSpace(col))
-			}
+			q.sel = columnList(v)
 		case "$filter":
 			if strings.TrimSpace(v) == "" {
 				return q, badRequest("The query option '$filter' is empty.")
@@ -53,15 +52,6 @@ func parseQuery(raw string) (query, error) {
 			if q.top, err = strconv.Atoi(v); err != nil || q.top < 0 {
 				return q, badRequest("Invalid value '%s' for $top query option found. The $top query option requires a non-negative integer value.", clip([]byte(v)))
 			}
-		case "$count":
-			if v != "true" && v != "false" {
-				return q, badRequest("Invalid value '%s' for $count query option found. Valid values are 'true' and 'false'.", clip([]byte(v)))
-			}
-			q.count = v == "true"
-		case "$skiptoken":
-			if q.skip, err = strconv.Atoi(v); err != nil || q.skip < 0 {
-				return q, badRequest("The $skiptoken '%s' is not from a nextLink.", clip([]byte(v)))
-			}
 		default:
 			if strings.HasPrefix(name, "$") || strings.HasPrefix(name, "@") || name == "fetchXml" || name == "savedQuery" || name == "userQuery" {
 				return q, unsupported("the query option " + name)
@@ -72,7 +62,74 @@ func parseQuery(raw string) (query, error) {
 	return q, nil
 }
 
-// selection returns the columns to show, or nil for all of them. The primary key is always shown.
+// columnList splits a $select.
+func columnList(src string) []string {
+	var list []string
+	for name := range strings.SplitSeq(src, ",") {
+		list = append(list, strings.TrimSpace(name))
+	}
+	return list
+}
+
+// expansion is one item of a $expand: Attributes($select=LogicalName;$filter=IsPrimaryId eq true).
+type expansion struct {
+	name   string
+	sel    []string
+	filter string
+}
+
+// parseExpand reads a $expand. Options other than $select and $filter are not imitated.
+func parseExpand(src string) ([]expansion, error) {
+	var list []expansion
+	for item := range splitTop(src, ',') {
+		name, options, nested := strings.Cut(strings.TrimSpace(item), "(")
+		e := expansion{name: name}
+		options, closed := strings.CutSuffix(options, ")")
+		if name == "" || nested != closed {
+			return nil, badRequest("Syntax error in the $expand '%s'.", clip([]byte(src)))
+		}
+		for option := range splitTop(options, ';') {
+			switch key, value, _ := strings.Cut(strings.TrimSpace(option), "="); key {
+			case "":
+			case "$select":
+				e.sel = columnList(value)
+			case "$filter":
+				e.filter = value
+			default:
+				return nil, unsupported("the option " + clip([]byte(key)) + " in $expand")
+			}
+		}
+		list = append(list, e)
+	}
+	return list, nil
+}
+
+// splitTop splits at the separators that are outside parentheses and quotes.
+func splitTop(s string, separator byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		start, depth, quoted := 0, 0, false
+		for i := range len(s) {
+			switch c := s[i]; {
+			case c == '\'':
+				quoted = !quoted
+			case quoted:
+			case c == '(':
+				depth++
+			case c == ')':
+				depth--
+			case c == separator && depth == 0:
+				if !yield(s[start:i]) {
+					return
+				}
+				start = i + 1
+			}
+		}
+		yield(s[start:])
+	}
+}
+
+// selection returns which columns to show, by ordinal, or nil for all of them. The primary key is always shown. Lookups are
+// selected as _name_value.
 func (c *call) selection(t *table) ([]bool, error) {
 	if c.query.expand != "" {
 		return nil, unsupported("$expand on records")
@@ -92,20 +149,21 @@ func (c *call) selection(t *table) ([]bool, error) {
 	return shown, nil
 }
 
+// noProperty refuses a name that a type does not have, in $select, $filter or $orderby.
 func noProperty(name, typ string) *refusal {
 	return badRequest("Could not find a property named '%s' on type 'Microsoft.Dynamics.CRM.%s'.", clip([]byte(name)), typ)
 }
 
-// preferences are what the Prefer header asks for.
+// preferences are the wishes of the Prefer header.
 type preferences struct {
-	representation bool
-	pageSize       int // 0 without odata.maxpagesize
-	annotations    []string
-	annotated      bool
+	annotations []string
+	annotated   bool
 }
 
+// includeAnnotations is the one preference that the sandbox imitates.
 const includeAnnotations = "odata.include-annotations"
 
+// parsePrefer reads the Prefer headers, of which each may hold several preferences.
 func parsePrefer(headers []string) (preferences, error) {
 	var p preferences
 	for _, header := range headers {
@@ -114,21 +172,13 @@ func parsePrefer(headers []string) (preferences, error) {
 			value = strings.Trim(value, `"`)
 			switch strings.ToLower(name) {
 			case "":
-			case "return":
-				p.representation = value == "representation"
-			case "odata.maxpagesize":
-				n, err := strconv.Atoi(value)
-				if err != nil || n < 1 {
-					return p, badRequest("The preference odata.maxpagesize needs a positive number, not '%s'.", clip([]byte(value)))
-				}
-				p.pageSize = n
 			case includeAnnotations:
 				p.annotated = true
 				for pattern := range strings.SplitSeq(value, ",") {
 					p.annotations = append(p.annotations, strings.TrimSpace(pattern))
 				}
 			default:
-				return p, unsupported("the preference " + name)
+				return p, unsupported("the preference " + clip([]byte(strings.TrimSpace(part))))
 			}
 		}
 	}
@@ -146,7 +196,8 @@ func splitQuoted(s string) []string {
 	})
 }
 
-// wants reports whether the client asked for that annotation; a later pattern overrides an earlier one, a minus takes away.
+// wants reports whether the client asked for that annotation. Patterns may end in *, and a pattern after a minus excludes. A
+// later pattern overrides an earlier one.
 func (p preferences) wants(annotation string) bool {
 	want := false
 	for _, pattern := range p.annotations {
@@ -159,17 +210,11 @@ func (p preferences) wants(annotation string) bool {
 	return want
 }
 
-// applied is the Preference-Applied header.
-func (p preferences) applied() string {
-	var list []string
-	if p.representation {
-		list = append(list, "return=representation")
-	}
-	if p.pageSize > 0 {
-		list = append(list, "odata.maxpagesize="+strconv.Itoa(p.pageSize))
-	}
+// header returns the headers of a successful read: the content type, and which annotations were applied.
+func (p preferences) header() http.Header {
+	h := http.Header{"Content-Type": {contentType}}
 	if p.annotated {
-		list = append(list, includeAnnotations+`="`+strings.Join(p.annotations, ",")+`"`)
+		h.Set("Preference-Applied", includeAnnotations+`="`+strings.Join(p.annotations, ",")+`"`)
 	}
-	return strings.Join(list, ",")
+	return h
 }

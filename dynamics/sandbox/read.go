@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,13 +11,27 @@ import (
 	"github.com/google/uuid"
 )
 
-// record shows a record to filters.
+// record is a record as filters see it.
 type record struct {
+	store  *store
 	table  *table
 	values values
 }
 
+// field follows a path through lookups. It is nil where a lookup is empty or points to another table.
 func (r record) field(name string) any {
+	if nav, rest, path := strings.Cut(name, "/"); path {
+		to := r.table.byNav[nav]
+		ref, _ := r.values[to.column.ordinal].(reference)
+		if ref.table == nil || ref.table.name != to.target {
+			return nil
+		}
+		v, ok := r.store.load(ref.table, ref.id)
+		if !ok {
+			return nil
+		}
+		return record{r.store, ref.table, v}.field(rest)
+	}
 	switch v := r.values[r.table.byWire[name].ordinal].(type) {
 	case reference:
 		return v.id
@@ -25,10 +40,40 @@ func (r record) field(name string) any {
 	}
 }
 
-// one answers GET on a record.
+// resolve returns the type of a property of a table's records, which may be a path through single-valued lookups.
+func (s *schema) resolve(t *table, name string) (kind, error) {
+	nav, rest, path := strings.Cut(name, "/")
+	if path {
+		to, ok := t.byNav[nav]
+		switch {
+		case !ok:
+			return 0, noProperty(nav, t.name)
+		case to.column.kind == kindOwner: // a user or a team, of which only the key is common
+			return 0, noProperty(rest, "principal")
+		}
+		return s.resolve(s.byName[to.target], rest)
+	}
+	col := t.byWire[name]
+	switch {
+	case col == nil:
+		return 0, noProperty(name, t.name)
+	case col.kind == kindMultiSelect:
+		return 0, unsupported("filters on several choices (" + name + ")")
+	}
+	return col.kind, nil
+}
+
+// one answers GET on a record: 200 with its ETag, or 304 when If-None-Match names the version that it has.
 func (s *Sandbox) one(c *call, t *table, id uuid.UUID) (answer, error) {
-	if c.r.Header.Get("If-Match") != "" {
+	none := c.r.Header.Get("If-None-Match")
+	conditional := none != "" && none != "null"
+	switch q := c.query; {
+	case c.r.Header.Get("If-Match") != "":
 		return answer{}, unsupported("If-Match on a GET")
+	case conditional && !isETag(none):
+		return answer{}, unsupported("If-None-Match: " + clip([]byte(none)) + " on a GET")
+	case q.filter != "" || q.orderBy != "" || q.top >= 0:
+		return answer{}, unsupported("$filter, $orderby and $top on one record")
 	}
 	sel, err := c.selection(t)
 	if err != nil {
@@ -40,24 +85,16 @@ func (s *Sandbox) one(c *call, t *table, id uuid.UUID) (answer, error) {
 	if !ok {
 		return answer{}, missing(t, id)
 	}
-	a := answer{status: http.StatusOK, table: t, id: id, header: http.Header{"Content-Type": {contentType}, "Etag": {etag(r.version)}}}
-	if applied := c.prefer.applied(); applied != "" {
-		a.header.Set("Preference-Applied", applied)
-	}
-	if c.r.Header.Get("If-None-Match") == etag(r.version) {
+	a := answer{status: http.StatusOK, table: t, id: id, header: c.prefer.header()}
+	a.header.Set("ETag", etag(r.version))
+	// Annotations may show other records, whose changes an ETag does not cover: with them the answer is never 304.
+	if none == etag(r.version) && !c.prefer.annotated {
 		a.status = http.StatusNotModified
-		a.header.Del("Content-Type")
 		return a, nil
 	}
-	a.body = s.document(c, t, r, sel)
-	return a, nil
-}
-
-// document is a record on its own, with its context.
-func (s *Sandbox) document(c *call, t *table, r row, sel []bool) []byte {
 	b := appendMember([]byte("{"), "@odata.context", c.context(t)+"/$entity")
-	b = s.appendRecord(b, t, r, sel, c.prefer)
-	return append(b, '}')
+	a.body = append(s.appendRecord(b, t, r, sel, c.prefer), '}')
+	return a, nil
 }
 
 func (c *call) context(t *table) string {
@@ -68,11 +105,17 @@ func (c *call) context(t *table) string {
 	return context
 }
 
-// maxCount is where Dynamics stops counting.
-const maxCount = 5000
+// maxPage is how many records one answer of Dynamics holds at most.
+const maxPage = 5000
 
-// list answers GET on a set. Pages are cut by position: a record that appears or goes between two pages may shift them.
+// list answers GET on a set, with $select, $filter, $orderby and $top. Dynamics cuts long answers into pages; the sandbox
+// refuses to make them.
 func (s *Sandbox) list(c *call, t *table) (answer, error) {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if v := c.r.Header.Get(name); v != "" && v != "null" {
+			return answer{}, unsupported(name + " on a GET of a set")
+		}
+	}
 	sel, err := c.selection(t)
 	if err != nil {
 		return answer{}, err
@@ -83,13 +126,7 @@ func (s *Sandbox) list(c *call, t *table) (answer, error) {
 	}
 	var f filter
 	if c.query.filter != "" {
-		f, err = parseFilter(c.query.filter, t.name, func(name string) (kind, bool) {
-			col := t.byWire[name]
-			if col == nil {
-				return 0, false
-			}
-			return col.kind, true
-		})
+		f, err = parseFilter(c.query.filter, func(name string) (kind, error) { return s.schema.resolve(t, name) })
 		if err != nil {
 			return answer{}, err
 		}
@@ -97,23 +134,16 @@ func (s *Sandbox) list(c *call, t *table) (answer, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	found := s.search(t, f, order)
-	page := s.opts.PageSize
-	if c.prefer.pageSize > 0 {
-		page = min(page, c.prefer.pageSize)
-	}
-	total := len(found)
 	if c.query.top >= 0 {
-		found = found[:min(c.query.top, total)]
+		found = found[:min(c.query.top, len(found))]
 	}
-	end := min(c.query.skip+page, len(found))
-	shown := found[min(c.query.skip, end):end]
+	if len(found) > maxPage {
+		return answer{}, unsupported(fmt.Sprintf("answers of several pages (%d records; $top may be up to %d)", len(found), maxPage))
+	}
 
 	b := appendMember([]byte("{"), "@odata.context", c.context(t))
-	if c.query.count {
-		b = appendMember(b, "@odata.count", int64(min(total, maxCount)))
-	}
 	b = append(b, `,"value":[`...)
-	for i, r := range shown {
+	for i, r := range found {
 		if i > 0 {
 			b = append(b, ',')
 		}
@@ -121,24 +151,16 @@ func (s *Sandbox) list(c *call, t *table) (answer, error) {
 		b = s.appendRecord(b, t, r, sel, c.prefer)
 		b = append(b, '}')
 	}
-	b = append(b, ']')
-	if end < len(found) {
-		next := c.query.raw
-		next.Set("$skiptoken", strconv.Itoa(end))
-		b = appendMember(b, "@odata.nextLink", c.base+c.root+t.set+"?"+next.Encode())
-	}
-	a := answer{status: http.StatusOK, table: t, body: append(b, '}'), header: http.Header{"Content-Type": {contentType}}}
-	if applied := c.prefer.applied(); applied != "" {
-		a.header.Set("Preference-Applied", applied)
-	}
-	return a, nil
+	return answer{status: http.StatusOK, table: t, body: append(b, "]}"...), header: c.prefer.header()}, nil
 }
 
+// ordering is one item of a $orderby.
 type ordering struct {
 	column     *column
 	descending bool
 }
 
+// parseOrder reads a $orderby: columns, each with asc or desc, or neither.
 func parseOrder(src string, t *table) ([]ordering, error) {
 	if src == "" {
 		return nil, nil
@@ -150,15 +172,22 @@ func parseOrder(src string, t *table) ([]ordering, error) {
 			return nil, badRequest("Syntax error in the $orderby '%s'.", clip([]byte(src)))
 		}
 		col := t.byWire[words[0]]
-		if col == nil {
+		nav, _, path := strings.Cut(words[0], "/")
+		switch _, known := t.byNav[nav]; {
+		case path && known:
+			return nil, unsupported("$orderby through lookups (" + clip([]byte(words[0])) + ")")
+		case col == nil:
 			return nil, noProperty(words[0], t.name)
+		case col.kind == kindMultiSelect:
+			return nil, unsupported("$orderby of several choices (" + col.name + ")")
 		}
 		order = append(order, ordering{col, len(words) == 2 && words[1] == "desc"})
 	}
 	return order, nil
 }
 
-// search returns the rows that a filter holds for, in order; without an order in that of their creation.
+// search returns the rows that match a filter, in the order asked for. Ties, and rows without an order, are in the order of
+// their creation.
 func (s *Sandbox) search(t *table, f filter, order []ordering) []row {
 	type hit struct {
 		row  row
@@ -174,7 +203,7 @@ func (s *Sandbox) search(t *table, f filter, order []ordering) []row {
 			hits = append(hits, hit{row: r})
 			return
 		}
-		rec := record{t, s.store.values(t, r)}
+		rec := record{s.store, t, s.store.values(t, r)}
 		if f != nil && !f.match(rec) {
 			return
 		}
@@ -211,7 +240,8 @@ func (s *Sandbox) search(t *table, f filter, order []ordering) []row {
 	return found
 }
 
-// candidates asks an index, when the filter demands that an indexed column equal a text.
+// candidates returns the positions that an index has for a filter which demands that an indexed column equals a text; ok is
+// false when the filter does not. Look-ups of profiles by author would otherwise read every profile.
 func (s *Sandbox) candidates(t *table, f filter) ([]int32, bool) {
 	if f == nil || len(t.indexed) == 0 {
 		return nil, false
@@ -232,7 +262,8 @@ const (
 	lookupNav      = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 )
 
-// appendRecord writes the members of a record: its ETag, then its columns, each after its annotations.
+// appendRecord writes the members of a record: its ETag, then the selected columns, each after its annotations. Annotations are
+// written only when the Prefer header asks for them. Columns without a value are null.
 func (s *Sandbox) appendRecord(b []byte, t *table, r row, sel []bool, p preferences) []byte {
 	b = appendMember(b, "@odata.etag", etag(r.version))
 	formatted, tables, navs := p.wants(formattedValue), p.wants(lookupTable), p.wants(lookupNav)
@@ -261,15 +292,18 @@ func (s *Sandbox) appendRecord(b []byte, t *table, r row, sel []bool, p preferen
 }
 
 func appendMember(b []byte, name string, value any) []byte {
+	return appendValue(appendName(b, name), value)
+}
+
+// appendName writes the name of an object's next member.
+func appendName(b []byte, name string) []byte {
 	if b[len(b)-1] != '{' {
 		b = append(b, ',')
 	}
-	b = appendText(b, name)
-	b = append(b, ':')
-	return appendValue(b, value)
+	return append(appendText(b, name), ':')
 }
 
-// format shows a value as the application would to an American user in UTC. Plain text and ids have no such form.
+// format returns a value as the application shows it to an American user in UTC. Plain text and ids have no such form.
 func (s *Sandbox) format(c *column, value any) (string, bool) {
 	switch v := value.(type) {
 	case int64:
@@ -287,9 +321,25 @@ func (s *Sandbox) format(c *column, value any) (string, bool) {
 	case reference:
 		return s.nameOf(v)
 	case string:
-		return s.tableLabel(v), c.kind == kindEntityName
+		switch c.kind {
+		case kindEntityName:
+			return s.tableLabel(v), true
+		case kindMultiSelect:
+			return c.labels(v), true
+		}
 	}
 	return "", false
+}
+
+// labels shows several choices: "Delay; Staff".
+func (c *column) labels(value string) string {
+	var list []string
+	for part := range strings.SplitSeq(value, ",") {
+		v, _ := strconv.ParseInt(part, 10, 64)
+		ch, _ := c.choice(v)
+		list = append(list, ch.label)
+	}
+	return strings.Join(list, "; ")
 }
 
 // nameOf returns the primary name of the record that a lookup points to.
@@ -302,6 +352,7 @@ func (s *Sandbox) nameOf(ref reference) (string, bool) {
 	return name, ok
 }
 
+// tableLabel returns the display name of a table, for columns whose values are names of tables.
 func (s *Sandbox) tableLabel(name string) string {
 	if t := s.schema.byName[name]; t != nil {
 		return t.label

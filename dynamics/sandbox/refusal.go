@@ -6,7 +6,7 @@ import (
 	"net/http"
 )
 
-// refusal is a request that the organization turns down, in the words of the Web API.
+// refusal is an error answer of the Web API.
 type refusal struct {
 	status  int
 	code    string // 0x80040237; empty where the Web API leaves it empty
@@ -50,36 +50,41 @@ const (
 const noSocial = "There's a problem communicating with the Microsoft Dynamics CRM Organization. The organization might be unavailable " +
 	"or the feature is set so that it can't receive social data. Try again later. If the problem persists, contact your Microsoft Dynamics CRM administrator."
 
-// badPayload refuses a body in the nested words of the Web API.
+// badPayload refuses a body with the Web API's message.
 func badPayload(t *table, format string, args ...any) *refusal {
 	return refuse(http.StatusBadRequest, codePayload, "Error identified in Payload provided by the user for Entity :'%s', For more information on this error "+
 		"please follow this help link https://go.microsoft.com/fwlink/?linkid=2195293  ---->  InnerException : Microsoft.OData.ODataException: %s",
 		t.set, fmt.Sprintf(format, args...))
 }
 
+// badRequest refuses a malformed or unknown part of a path or query.
 func badRequest(format string, args ...any) *refusal {
 	return refuse(http.StatusBadRequest, codeRequest, format, args...)
 }
 
+// noSegment refuses a set or function that the organization does not have.
 func noSegment(segment string) *refusal {
 	return refuse(http.StatusNotFound, codeRequest, "Resource not found for the segment '%s'.", segment)
 }
 
+// missing refuses a record that does not exist, be it asked for or bound to.
 func missing(t *table, id fmt.Stringer) *refusal {
 	return refuse(http.StatusNotFound, codeMissing, "%s With Id = %s Does Not Exist", t.name, id)
 }
 
+// duplicate refuses to create a record that exists.
 func duplicate() *refusal {
 	return refuse(http.StatusPreconditionFailed, codeDuplicate, "A record with matching key values already exists.")
 }
 
+// stale refuses a version that the record no longer has.
 func stale() *refusal {
 	return refuse(http.StatusPreconditionFailed, codeStale, "The version of the existing record doesn't match the RowVersion property provided.")
 }
 
-// unsupported refuses what Dynamics can do and the sandbox does not: loudly, so that nobody mistakes silence for success.
+// unsupported refuses what Dynamics can do and the sandbox cannot.
 func unsupported(what string) *refusal {
-	return refuse(http.StatusNotImplemented, "", "The sandbox does not imitate %s. Leave it out of the request, or teach the sandbox.", what)
+	return refuse(http.StatusNotImplemented, "", "The sandbox does not imitate %s. Leave it out of the request, or extend the sandbox.", what)
 }
 
 // wrongMethod is one of the places where the Web API answers in its older error shape.

@@ -20,8 +20,7 @@ type reference struct {
 	id    uuid.UUID
 }
 
-// pack encodes the columns that are set as (ordinal, value) pairs. Thousands of records must fit beside a worker, so a record costs
-// little more than its text.
+// pack encodes the columns that are set as (ordinal, value) pairs, so that a record costs little more memory than its text.
 func (t *table) pack(v values) []byte {
 	size := 0
 	for _, value := range v {
@@ -61,7 +60,7 @@ func (t *table) pack(v values) []byte {
 	return b
 }
 
-// unpack is the inverse of pack.
+// unpack is the inverse of pack. Columns that are not in the row are nil.
 func (s *schema) unpack(t *table, b []byte) values {
 	v := make(values, len(t.columns))
 	for len(b) > 0 {

@@ -1,10 +1,5 @@
 package sandbox
 
-import (
-	"fmt"
-	"strings"
-)
-
 // kind is the type of a column.
 type kind uint8
 
@@ -12,6 +7,7 @@ const (
 	kindString kind = iota
 	kindMemo
 	kindEntityName
+	kindMultiSelect // several choices, as text: "1,3"
 	kindInteger
 	kindBigInt
 	kindPicklist
@@ -26,34 +22,38 @@ const (
 	kindOwner
 )
 
-// kinds says how each kind is called in metadata and on the wire.
-var kinds = [...]struct{ attribute, typeName, edm string }{
-	kindString:     {"String", "String", "Edm.String"},
-	kindMemo:       {"Memo", "Memo", "Edm.String"},
-	kindEntityName: {"EntityName", "EntityName", "Edm.String"},
-	kindInteger:    {"Integer", "Integer", "Edm.Int32"},
-	kindBigInt:     {"BigInt", "BigInt", "Edm.Int64"},
-	kindPicklist:   {"Picklist", "Picklist", "Edm.Int32"},
-	kindState:      {"State", "State", "Edm.Int32"},
-	kindStatus:     {"Status", "Status", "Edm.Int32"},
-	kindDouble:     {"Double", "Double", "Edm.Double"},
-	kindBoolean:    {"Boolean", "Boolean", "Edm.Boolean"},
-	kindDateTime:   {"DateTime", "DateTime", "Edm.DateTimeOffset"},
-	kindGUID:       {"Uniqueidentifier", "UniqueIdentifier", "Edm.Guid"},
-	kindLookup:     {"Lookup", "Lookup", "Edm.Guid"},
-	kindCustomer:   {"Customer", "Lookup", "Edm.Guid"},
-	kindOwner:      {"Owner", "Lookup", "Edm.Guid"},
+// kinds has the names of each kind: AttributeType, AttributeTypeName and the metadata type of a column, and the type of its
+// values.
+var kinds = [...]struct{ attribute, attributeName, metadata, edm string }{
+	kindString:      {"String", "StringType", "String", "Edm.String"},
+	kindMemo:        {"Memo", "MemoType", "Memo", "Edm.String"},
+	kindEntityName:  {"EntityName", "EntityNameType", "EntityName", "Edm.String"},
+	kindMultiSelect: {"Virtual", "MultiSelectPicklistType", "MultiSelectPicklist", "Edm.String"},
+	kindInteger:     {"Integer", "IntegerType", "Integer", "Edm.Int32"},
+	kindBigInt:      {"BigInt", "BigIntType", "BigInt", "Edm.Int64"},
+	kindPicklist:    {"Picklist", "PicklistType", "Picklist", "Edm.Int32"},
+	kindState:       {"State", "StateType", "State", "Edm.Int32"},
+	kindStatus:      {"Status", "StatusType", "Status", "Edm.Int32"},
+	kindDouble:      {"Double", "DoubleType", "Double", "Edm.Double"},
+	kindBoolean:     {"Boolean", "BooleanType", "Boolean", "Edm.Boolean"},
+	kindDateTime:    {"DateTime", "DateTimeType", "DateTime", "Edm.DateTimeOffset"},
+	kindGUID:        {"Uniqueidentifier", "UniqueidentifierType", "UniqueIdentifier", "Edm.Guid"},
+	kindLookup:      {"Lookup", "LookupType", "Lookup", "Edm.Guid"},
+	kindCustomer:    {"Customer", "CustomerType", "Lookup", "Edm.Guid"},
+	kindOwner:       {"Owner", "OwnerType", "Lookup", "Edm.Guid"},
 }
 
 func (k kind) lookup() bool { return k >= kindLookup }
 
-func (k kind) text() bool { return k <= kindEntityName }
+// text reports whether values are strings.
+func (k kind) text() bool { return k <= kindMultiSelect }
 
 func (k kind) whole() bool { return k >= kindInteger && k <= kindStatus }
 
+// choice reports whether a value is one of the column's choices.
 func (k kind) choice() bool { return k >= kindPicklist && k <= kindStatus }
 
-// column is one attribute of a table: what metadata says of it and what writes are checked against.
+// column is one attribute of a table. Metadata describes it, and writes are checked against it.
 type column struct {
 	name     string // logical name
 	label    string
@@ -64,19 +64,20 @@ type column struct {
 	targets  []target // of lookups
 	initial  any      // the value when a create leaves the column out
 
-	create, update bool // whether clients may write it
+	create, update bool // whether clients may write it; what they write else is ignored
 	level          string
 
 	ordinal int // position in the table
 }
 
 type choice struct {
-	value int64
-	label string
-	state int64 // of a status: the state it belongs to
+	value  int64
+	label  string
+	state  int64 // of a status: the state it belongs to
+	status int64 // of a state: its default status
 }
 
-// target is one table that a lookup may point to, and the single-valued navigation property that binds to it.
+// target is one table that a lookup may point to, and the single-valued navigation property that leads there.
 type target struct{ table, nav string }
 
 // wire returns the name of the column's value in answers, $select and $filter.
@@ -106,6 +107,33 @@ func (c *column) nav(table string) string {
 	return ""
 }
 
+// extra is a column that metadata describes but the Web API does not have, such as slaname beside the lookup slaid.
+type extra struct {
+	name      string
+	attribute string // AttributeType
+	of        string // the column that it belongs to; empty for a column of its own
+}
+
+// extras are the columns beside this one, as organizations have them: names of lookups and choices, types of lookups.
+func (c *column) extras() []extra {
+	name := c.name + "name"
+	switch c.name {
+	case "slaid":
+		name = "slaname"
+	case "postfromprofileid":
+		name = "postedbyname"
+	}
+	switch c.kind {
+	case kindLookup:
+		return []extra{{name, "String", c.name}}
+	case kindCustomer, kindOwner:
+		return []extra{{name, "String", c.name}, {c.name + "yominame", "String", c.name}, {c.name + "type", "EntityName", c.name}}
+	case kindPicklist, kindState, kindStatus, kindBoolean, kindMultiSelect:
+		return []extra{{name, "Virtual", c.name}}
+	}
+	return nil
+}
+
 // table is one Dataverse table. Tables are immutable once the schema is built.
 type table struct {
 	name    string // logical name: socialactivity
@@ -118,6 +146,7 @@ type table struct {
 	system  bool // part of the organization, not made by clients
 	indexed []string
 	columns []column
+	extras  []extra
 
 	ordinal int
 	setPath string // one copy of the usual path for the log
@@ -126,59 +155,36 @@ type table struct {
 	byNav   map[string]bind
 }
 
-// bind is where a navigation property leads.
+// bind is the lookup and the table that a navigation property stands for.
 type bind struct {
 	column *column
 	target string
 }
 
-// activity reports whether the table is the one that record-creation rules watch.
+// activity reports whether the table is the one that conversion rules watch.
 func (t *table) activity() bool { return t.name == "socialactivity" }
 
-// schema is all tables of one organization. Metadata, validation and reads take everything they know from it.
+// schema is all tables of one organization. Metadata, validation and reads use no other description of them.
 type schema struct {
 	tables []*table
 	byName map[string]*table
 	bySet  map[string]*table
 }
 
-// newSchema links the tables: lookups lose the targets that are not installed, and regardingobjectid gains the related custom tables.
-func newSchema(custom []CustomTable, absent []string) (*schema, error) {
-	tables := standardTables()
-	activity := tables[0]
-	for _, c := range custom {
-		if err := c.validate(); err != nil {
-			return nil, err
-		}
-		tables = append(tables, c.table())
-		if c.Related {
-			regarding := activity.lookup("regardingobjectid")
-			regarding.targets = append(regarding.targets, target{c.Name, "regardingobjectid_" + c.Name + "_socialactivity"})
-		}
-	}
+func newSchema() *schema {
 	s := &schema{byName: map[string]*table{}, bySet: map[string]*table{}}
-	gone := map[string]bool{}
-	for _, name := range absent {
-		gone[name] = true
-	}
-	for _, t := range tables {
-		if gone[t.name] {
-			continue
-		}
-		if s.byName[t.name] != nil || s.bySet[t.set] != nil {
-			return nil, fmt.Errorf("table %s: there is already one of that name or set", t.name)
-		}
-		t.ordinal = len(s.tables)
+	for i, t := range allTables() {
+		t.ordinal = i
 		s.tables = append(s.tables, t)
 		s.byName[t.name], s.bySet[t.set] = t, t
 	}
 	for _, t := range s.tables {
 		t.link(s.byName)
 	}
-	return s, nil
+	return s
 }
 
-// link fills the table's look-ups by name, after which it is never changed.
+// link fills the table's look-ups by name, after which it is never changed. Lookups lose the targets that are not installed.
 func (t *table) link(installed map[string]*table) {
 	t.setPath = usualRoot + t.set
 	t.byName, t.byWire, t.byNav = map[string]*column{}, map[string]*column{}, map[string]bind{}
@@ -194,53 +200,6 @@ func (t *table) link(installed map[string]*table) {
 			}
 		}
 		c.targets = kept
+		t.extras = append(t.extras, c.extras()...)
 	}
-}
-
-func (t *table) lookup(name string) *column {
-	for i := range t.columns {
-		if t.columns[i].name == name {
-			return &t.columns[i]
-		}
-	}
-	return nil
-}
-
-// CustomTable is a table that the organization's makers added. Its primary key is Name+"id"; its columns are
-// <prefix>_name (100), <prefix>_description (2000) and the owner, state and time columns of every table.
-type CustomTable struct {
-	Name    string `json:"name"`            // logical name with the publisher's prefix: new_complaint
-	Set     string `json:"set,omitempty"`   // entity set; Name with an s when empty
-	Label   string `json:"label,omitempty"` // display name; Name without its prefix, capitalised, when empty
-	Related bool   `json:"related"`         // may be the regarding record of a social activity
-}
-
-func (c CustomTable) validate() error {
-	prefix, rest, ok := strings.Cut(c.Name, "_")
-	if !ok || prefix == "" || rest == "" {
-		return fmt.Errorf("custom table %q: the name needs a publisher's prefix, as in new_complaint", c.Name)
-	}
-	for _, r := range c.Name {
-		if (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '_' {
-			return fmt.Errorf("custom table %q: only lower case letters, digits and underscores are possible", c.Name)
-		}
-	}
-	return nil
-}
-
-func (c CustomTable) table() *table {
-	prefix, rest, _ := strings.Cut(c.Name, "_")
-	set, label := c.Set, c.Label
-	if set == "" {
-		set = c.Name + "s"
-	}
-	if label == "" {
-		label = strings.ToUpper(rest[:1]) + strings.ReplaceAll(rest[1:], "_", " ")
-	}
-	columns := []column{
-		text(prefix+"_name", "Name", 100),
-		memo(prefix+"_description", "Description", 2000),
-	}
-	return newTable(table{name: c.Name, set: set, label: label, plural: label + "s", id: c.Name + "id",
-		title: prefix + "_name", custom: true, columns: append(columns, activeStates()...)})
 }

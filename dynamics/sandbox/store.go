@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// store holds the records of one organization. It checks nothing and is guarded by the Sandbox's mutex.
+// store holds the records of one organization, without any checks. The Sandbox's mutex guards it.
 type store struct {
 	schema  *schema
 	tables  []*rows
@@ -43,6 +43,7 @@ func newStore(s *schema) *store {
 
 func (st *store) rows(t *table) *rows { return st.tables[t.ordinal] }
 
+// find returns a record as it is stored.
 func (st *store) find(t *table, id uuid.UUID) (row, bool) {
 	r := st.rows(t)
 	at, ok := r.byID[id]
@@ -67,7 +68,7 @@ func (st *store) values(t *table, r row) values {
 	return v
 }
 
-// insert adds a record whose id is free.
+// insert adds a record. The caller has checked that its id is free.
 func (st *store) insert(t *table, id uuid.UUID, v values) {
 	r := st.rows(t)
 	st.version++
@@ -114,6 +115,7 @@ func (st *store) remove(t *table, id uuid.UUID) bool {
 	return true
 }
 
+// release empties the lookups to a record that is gone, and deletes the activities of a profile that is gone.
 func (st *store) release(gone *table, id uuid.UUID) {
 	for _, t := range st.schema.tables {
 		var lookups []*column
@@ -146,6 +148,7 @@ func (st *store) release(gone *table, id uuid.UUID) {
 	}
 }
 
+// unindex takes a row out of the indexes of its table.
 func (st *store) unindex(t *table, at int32) {
 	r := st.rows(t)
 	if len(r.index) == 0 {

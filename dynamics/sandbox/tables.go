@@ -1,14 +1,25 @@
 package sandbox
 
-// The standard tables, as far as postlink meets them. Lengths count UTF-16 code units.
-
-func standardTables() []*table {
+// allTables are the standard tables, as far as postlink meets them, and two custom ones, of which new_complaint has a
+// relationship to Social Activity. Columns and labels are those of Microsoft's table references; lengths count UTF-16 code
+// units.
+func allTables() []*table {
 	return []*table{
-		socialActivity(), socialProfile(), contact(), account(), incident(), lead(), organization(), appModule(), systemUser(),
+		socialActivity(), socialProfile(), contact(), account(), incident(), lead(), organization(), systemUser(),
+		customTable("complaint", "Complaint"), customTable("vehicle", "Vehicle"),
 	}
 }
 
-// newTable adds what every table has: the primary key first, then owner and time columns.
+// customTable is a table that the organization's makers added, under their prefix "new".
+func customTable(name, label string) *table {
+	topics := column{name: "new_topics", label: "Topics", kind: kindMultiSelect, create: true, update: true, choices: []choice{
+		{value: 1, label: "Delay"}, {value: 2, label: "Baggage"}, {value: 3, label: "Staff"}}}
+	columns := []column{text("new_name", "Name", 100), memo("new_description", "Description", 2000), topics}
+	return newTable(table{name: "new_" + name, set: "new_" + name + "s", label: label, plural: label + "s", id: "new_" + name + "id",
+		title: "new_name", custom: true, columns: append(columns, activeStates()...)})
+}
+
+// newTable adds the columns of every table: the primary key first, then owner and time columns.
 func newTable(t table) *table {
 	key := column{name: t.id, label: t.label, kind: kindGUID, create: true, level: "SystemRequired"}
 	columns := append([]column{key}, t.columns...)
@@ -26,38 +37,54 @@ func newTable(t table) *table {
 	return &t
 }
 
+// socialActivity has sentimentvalue and socialadditionalparams for creates only; community may be updated here, though not on
+// a social profile.
 func socialActivity() *table {
 	columns := []column{
-		text("subject", "Title", 200),
+		text("subject", "Subject", 200),
 		memo("description", "Post Description", 2000),
-		once(pick("community", "Social Channel", nil, communities...)),
+		pick("community", "Social Channel", nil, communities...),
 		pick("postmessagetype", "Received As", nil, choice{value: 0, label: "Public Message"}, choice{value: 1, label: "Private Message"}),
 		flag("directioncode", "Direction", "Incoming", "Outgoing"),
 		once(double("sentimentvalue", "Sentiment Value", -1e11, 1e11)),
 		text("posturl", "Post URL", 200),
 		text("postid", "Post ID", 160),
 		text("threadid", "Thread ID", 160),
-		text("inresponseto", "In response to", 160),
+		text("inresponseto", "In Response To", 160),
 		text("posttoprofileid", "Posted To", 200),
-		date("postedon", "Posted On"),
+		date("postedon", "Created On"),
 		memo("activityadditionalparams", "Additional Parameters", 8192),
 		once(memo("socialadditionalparams", "Social Additional Parameters", 8192)),
 		pick("prioritycode", "Priority", int64(1), choice{value: 0, label: "Low"}, choice{value: 1, label: "Normal"}, choice{value: 2, label: "High"}),
 		customer("postauthor", "Post Author"),
-		formRequired(customer("postauthoraccount", "Account")),
-		refer("postfromprofileid", "Social Profile", target{"socialprofile", "postfromprofileid"}),
+		formRequired(customer("postauthoraccount", "Post Author Account")),
+		refer("postfromprofileid", "Posted By", target{"socialprofile", "postfromprofileid"}),
 		refer("regardingobjectid", "Regarding",
 			target{"account", "regardingobjectid_account_socialactivity"},
 			target{"contact", "regardingobjectid_contact_socialactivity"},
 			target{"incident", "regardingobjectid_incident_socialactivity"},
-			target{"lead", "regardingobjectid_lead_socialactivity"}),
+			target{"lead", "regardingobjectid_lead_socialactivity"},
+			target{"new_complaint", "regardingobjectid_new_complaint_socialactivity"}),
+		refer("slaid", "SLA", target{"sla", "sla_socialactivity_sla"}),
 		readOnly(column{name: "activitytypecode", label: "Activity Type", kind: kindEntityName, initial: "socialactivity"}),
-		states(choice{value: 0, label: "Open"}, choice{value: 1, label: "Completed"}, choice{value: 2, label: "Canceled"}),
+		states(choice{value: 0, label: "Open", status: 4}, choice{value: 1, label: "Completed", status: 3}, choice{value: 2, label: "Canceled", status: 5}),
 		statuses(4, choice{value: 4, label: "Open"}, choice{value: 1, label: "Completed", state: 1},
 			choice{value: 2, label: "Failed", state: 1}, choice{value: 3, label: "Processing", state: 1}, choice{value: 5, label: "Canceled", state: 2}),
 	}
-	return newTable(table{name: "socialactivity", set: "socialactivities", label: "Social Activity", plural: "Social Activities",
-		id: "activityid", title: "subject", indexed: []string{"postid"}, columns: columns})
+	t := newTable(table{name: "socialactivity", set: "socialactivities", label: "Social Activity", plural: "Social Activities",
+		id: "activityid", title: "subject", indexed: []string{"postid"}, columns: columns,
+		extras: []extra{{name: "from", attribute: "PartyList"}, {name: "to", attribute: "PartyList"}}})
+	for i := range t.columns { // other tables call these Created On and Modified On
+		switch t.columns[i].name {
+		case "activityid":
+			t.columns[i].label = "Activity"
+		case "createdon":
+			t.columns[i].label = "Created Date"
+		case "modifiedon":
+			t.columns[i].label = "Last Updated"
+		}
+	}
+	return t
 }
 
 func socialProfile() *table {
@@ -114,7 +141,8 @@ func incident() *table {
 			choice{value: 2483, label: "Facebook"}, choice{value: 3986, label: "Twitter"}),
 		pick("prioritycode", "Priority", int64(2), choice{value: 1, label: "High"}, choice{value: 2, label: "Normal"}, choice{value: 3, label: "Low"}),
 		formRequired(customer("customerid", "Customer")),
-		states(choice{value: 0, label: "Active"}, choice{value: 1, label: "Resolved"}, choice{value: 2, label: "Canceled"}),
+		refer("slaid", "SLA", target{"sla", "slaid_sla"}),
+		states(choice{value: 0, label: "Active", status: 1}, choice{value: 1, label: "Resolved", status: 5}, choice{value: 2, label: "Canceled", status: 6}),
 		statuses(1, choice{value: 1, label: "In Progress"}, choice{value: 2, label: "On Hold"}, choice{value: 3, label: "Waiting for Details"},
 			choice{value: 4, label: "Researching"}, choice{value: 5, label: "Problem Solved", state: 1}, choice{value: 6, label: "Canceled", state: 2}),
 	}
@@ -131,7 +159,7 @@ func lead() *table {
 		text("emailaddress1", "Email", 100),
 		memo("description", "Description", 2000),
 		refer("parentcontactid", "Parent Contact for lead", target{"contact", "parentcontactid"}),
-		states(choice{value: 0, label: "Open"}, choice{value: 1, label: "Qualified"}, choice{value: 2, label: "Disqualified"}),
+		states(choice{value: 0, label: "Open", status: 1}, choice{value: 1, label: "Qualified", status: 3}, choice{value: 2, label: "Disqualified", status: 4}),
 		statuses(1, choice{value: 1, label: "New"}, choice{value: 2, label: "Contacted"}, choice{value: 3, label: "Qualified", state: 1},
 			choice{value: 4, label: "Lost", state: 2}, choice{value: 5, label: "Cannot Contact", state: 2}),
 	}
@@ -147,15 +175,6 @@ func organization() *table {
 	}
 	return newTable(table{name: "organization", set: "organizations", label: "Organization", plural: "Organizations",
 		id: "organizationid", title: "name", system: true, columns: columns})
-}
-
-func appModule() *table {
-	columns := []column{
-		readOnly(text("uniquename", "Unique Name", 100)),
-		readOnly(text("name", "Name", 100)),
-	}
-	return newTable(table{name: "appmodule", set: "appmodules", label: "Model-driven App", plural: "Model-driven Apps",
-		id: "appmoduleid", title: "name", system: true, columns: columns})
 }
 
 func systemUser() *table {
@@ -186,7 +205,7 @@ func double(name, label string, low, high float64) column {
 	return column{name: name, label: label, kind: kindDouble, min: low, max: high, create: true, update: true}
 }
 
-// flag is off at first.
+// flag is a boolean that is false at first.
 func flag(name, label, no, yes string) column {
 	return column{name: name, label: label, kind: kindBoolean, create: true, update: true, initial: false,
 		choices: []choice{{value: 0, label: no}, {value: 1, label: yes}}}
@@ -196,43 +215,48 @@ func pick(name, label string, initial any, choices ...choice) column {
 	return column{name: name, label: label, kind: kindPicklist, create: true, update: true, initial: initial, choices: choices}
 }
 
+// refer is a lookup. Targets that are not installed are left out when the schema is built.
 func refer(name, label string, targets ...target) column {
 	return column{name: name, label: label, kind: kindLookup, create: true, update: true, targets: targets}
 }
 
+// customer is a lookup to an account or a contact.
 func customer(name, label string) column {
 	return column{name: name, label: label, kind: kindCustomer, create: true, update: true,
 		targets: []target{{"account", name + "_account"}, {"contact", name + "_contact"}}}
 }
 
-// states is never valid for create: a record is born in its first state.
+// states is never valid for create: every record starts in its first state.
 func states(choices ...choice) column {
 	return column{name: "statecode", label: "Status", kind: kindState, update: true, initial: int64(0), choices: choices, level: "SystemRequired"}
 }
 
+// statuses belong to states; a create may set one of the first state.
 func statuses(initial int64, choices ...choice) column {
 	return column{name: "statuscode", label: "Status Reason", kind: kindStatus, create: true, update: true, initial: initial, choices: choices}
 }
 
+// activeStates are the states of tables without states of their own.
 func activeStates() []column {
 	return []column{
-		states(choice{value: 0, label: "Active"}, choice{value: 1, label: "Inactive"}),
+		states(choice{value: 0, label: "Active", status: 1}, choice{value: 1, label: "Inactive", status: 2}),
 		statuses(1, choice{value: 1, label: "Active"}, choice{value: 2, label: "Inactive", state: 1}),
 	}
 }
 
+// readOnly makes a column that only the organization writes.
 func readOnly(c column) column {
 	c.create, c.update = false, false
 	return c
 }
 
-// once makes a column that a create may set and nothing may change.
+// once makes a column that only a create may set.
 func once(c column) column {
 	c.update = false
 	return c
 }
 
-// formRequired marks a column that forms demand; the API does not.
+// formRequired marks a column that forms require and the Web API does not.
 func formRequired(c column) column {
 	c.level = "ApplicationRequired"
 	return c

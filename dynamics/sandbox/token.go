@@ -24,8 +24,11 @@ const (
 	tokenPath  = "/oauth2/v2.0/token"
 	configPath = "/v2.0/.well-known/openid-configuration"
 	maxForm    = 64 << 10 // bytes of a token request
+
+	tokenLifetime = time.Hour
 )
 
+// isTokenPath reports whether a path is that of a tenant's token endpoint or of the document that describes it.
 func isTokenPath(path string) bool {
 	tenant, ok := strings.CutSuffix(path, tokenPath)
 	if !ok {
@@ -60,7 +63,7 @@ func (i *issuer) serve(w http.ResponseWriter, r *http.Request, base, path string
 	default:
 		w.Header().Set("Cache-Control", "no-store")
 		writeJSON(w, http.StatusOK, map[string]any{
-			"token_type": "Bearer", "expires_in": int(i.opts.TokenLifetime / time.Second), "access_token": i.issue()})
+			"token_type": "Bearer", "expires_in": int(tokenLifetime / time.Second), "access_token": i.issue()})
 	}
 }
 
@@ -74,6 +77,7 @@ func writeConfiguration(w http.ResponseWriter, tenant string) {
 	})
 }
 
+// hasDefaultScope reports whether one of the scopes ends in /.default, as this grant demands.
 func hasDefaultScope(scopes string) bool {
 	for scope := range strings.FieldsSeq(scopes) {
 		if strings.HasSuffix(scope, "/.default") {
@@ -83,6 +87,7 @@ func hasDefaultScope(scopes string) bool {
 	return false
 }
 
+// known reports whether the client may have tokens.
 func (i *issuer) known(id, secret string) bool {
 	if id == "" || secret == "" {
 		return false
@@ -94,7 +99,7 @@ func (i *issuer) known(id, secret string) bool {
 	return ok && subtle.ConstantTimeCompare([]byte(want), []byte(secret)) == 1
 }
 
-// issue makes a token and forgets the expired ones.
+// issue makes a token and drops the expired ones.
 func (i *issuer) issue() string {
 	token := "sandbox." + i.opts.Name + "." + rand.Text()
 	now := i.opts.Now()
@@ -105,7 +110,7 @@ func (i *issuer) issue() string {
 			delete(i.issued, old)
 		}
 	}
-	i.issued[token] = now.Add(i.opts.TokenLifetime)
+	i.issued[token] = now.Add(tokenLifetime)
 	return token
 }
 
@@ -136,7 +141,7 @@ func (i *issuer) valid(header string) bool {
 // ExpireTokens ends all tokens that the token endpoint issued; static ones stay.
 func (s *Sandbox) ExpireTokens() { s.issuer.expire() }
 
-// unauthorized answers a request without a good token: with a challenge and without the usual error document.
+// unauthorized refuses a request without a valid token, with a challenge instead of the usual error document.
 func unauthorized(base string) *refusal {
 	e := refuse(http.StatusUnauthorized, "", "HTTP Error 401 - Unauthorized: Access is denied")
 	e.body = []byte(e.message)
@@ -154,5 +159,5 @@ func tokenError(w http.ResponseWriter, status int, code, description string) {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // a client that went away is its own business
+	_ = json.NewEncoder(w).Encode(body) // fails when the client has gone away
 }

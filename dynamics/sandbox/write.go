@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,7 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// create answers POST on a set.
+// create answers POST on a set. The body may name the record's id; without one the sandbox makes one. A used id is 412
+// 0x80040237, as for a create-only PATCH.
 func (s *Sandbox) create(c *call, t *table) (answer, error) {
 	if t.system {
 		return answer{}, wrongMethod(http.MethodPost)
@@ -17,13 +19,16 @@ func (s *Sandbox) create(c *call, t *table) (answer, error) {
 	if c.r.Header.Get("If-Match") != "" {
 		return answer{}, unsupported("If-Match on a POST")
 	}
+	if none := c.r.Header.Get("If-None-Match"); none != "" && none != "null" {
+		return answer{}, unsupported("If-None-Match on a POST")
+	}
 	list, err := s.parseChanges(c, t)
 	if err != nil {
 		return answer{}, err
 	}
 	id, named := primaryKey(list)
 	if !named {
-		id = s.newID()
+		id = uuid.New()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -33,10 +38,17 @@ func (s *Sandbox) create(c *call, t *table) (answer, error) {
 	if err := s.insert(t, id, list); err != nil {
 		return answer{}, err
 	}
-	return s.written(c, t, id, true)
+	return c.written(t, id, true), nil
 }
 
-// upsert answers PATCH on a record: it creates or updates, as the preconditions allow.
+// upsert answers PATCH on a record. It creates or updates, as the preconditions allow:
+//
+//   - without one: either, and the answer does not say which;
+//   - If-None-Match: * creates only; an existing record is 412 0x80040237;
+//   - If-Match: * updates only; a missing record is 404 0x80040217;
+//   - If-Match: W/"n" updates that version only; another version is 412 0x80060882.
+//
+// "If-None-Match: null" is no precondition: Microsoft's samples send it to keep caches away.
 func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	match, none := c.r.Header.Get("If-Match"), c.r.Header.Get("If-None-Match")
 	createOnly := none == "*"
@@ -60,9 +72,9 @@ func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	old, exists := s.store.find(t, id)
 	switch {
 	case exists && createOnly:
-		return answer{}, s.documented(duplicate())
+		return answer{}, duplicate()
 	case !exists && match != "":
-		return answer{}, s.documented(missing(t, id))
+		return answer{}, missing(t, id)
 	case exists && match != "":
 		if err := matches(match, old.version); err != nil {
 			return answer{}, err
@@ -79,10 +91,10 @@ func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return s.written(c, t, id, !exists)
+	return c.written(t, id, !exists), nil
 }
 
-// remove answers DELETE on a record.
+// remove answers DELETE on a record. A deleted record can be created again under the same id.
 func (s *Sandbox) remove(c *call, t *table, id uuid.UUID) (answer, error) {
 	if t.system {
 		return answer{}, wrongMethod(http.MethodDelete)
@@ -102,56 +114,33 @@ func (s *Sandbox) remove(c *call, t *table, id uuid.UUID) (answer, error) {
 	return answer{status: http.StatusNoContent, table: t, id: id}, nil
 }
 
-// written answers a successful create or update.
-func (s *Sandbox) written(c *call, t *table, id uuid.UUID, created bool) (answer, error) {
-	a := answer{status: http.StatusNoContent, table: t, id: id, created: created, header: http.Header{}}
-	if !c.prefer.representation {
-		a.header.Set("OData-EntityId", c.recordURL(t, id))
-		return a, nil
-	}
-	sel, err := c.selection(t)
-	if err != nil {
-		return answer{}, err
-	}
-	r, _ := s.store.find(t, id)
-	a.status = http.StatusOK
-	if created {
-		a.status = http.StatusCreated
-	}
-	a.body = s.document(c, t, r, sel)
-	a.header.Set("Content-Type", contentType)
-	a.header.Set("ETag", etag(r.version))
-	a.header.Set("Preference-Applied", c.prefer.applied())
-	return a, nil
+// written answers a successful create or update: 204 with the record's address. Only the log shows which of them it was.
+func (c *call) written(t *table, id uuid.UUID, created bool) answer {
+	return answer{status: http.StatusNoContent, table: t, id: id, created: created,
+		header: http.Header{"Odata-Entityid": {c.recordURL(t, id)}}}
 }
 
 func (s *Sandbox) parseChanges(c *call, t *table) ([]change, error) {
-	if _, err := c.selection(t); err != nil { // before anything is written
-		return nil, err
-	}
-	members, err := s.readBody(c, t)
+	members, err := c.members(t)
 	if err != nil {
 		return nil, err
 	}
-	return s.changes(t, members)
+	return s.changes(c, t, members)
 }
 
-// insert creates a record. The caller holds the lock and knows that the id is free.
+// insert creates a record and converts it if it is an activity. The caller holds the lock and has checked that the id is free.
 func (s *Sandbox) insert(t *table, id uuid.UUID, list []change) error {
-	if err := s.intake(t); err != nil {
-		return err
+	if s.settings.DisableSocialCare && t.activity() {
+		return refuse(http.StatusBadRequest, codeNoSocial, noSocial)
 	}
 	v := make(values, len(t.columns))
 	for i := range t.columns {
 		v[i] = t.columns[i].initial
 	}
-	for _, ch := range list {
-		if !ch.column.create {
-			return refuse(http.StatusBadRequest, codeArgument, "The column '%s' of '%s' is not valid for create.", ch.column.name, t.name)
-		}
-		if err := s.assign(v, ch); err != nil {
-			return err
-		}
+	// As in Dynamics, values for columns that are not valid for the operation are ignored.
+	list = slices.DeleteFunc(list, func(ch change) bool { return !ch.column.create })
+	if err := s.assign(v, list); err != nil {
+		return err
 	}
 	v[0] = id
 	if !t.system {
@@ -175,16 +164,9 @@ func (s *Sandbox) insert(t *table, id uuid.UUID, list []change) error {
 // update changes an existing record. The caller holds the lock.
 func (s *Sandbox) update(t *table, id uuid.UUID, list []change) error {
 	v, _ := s.store.load(t, id)
-	for _, ch := range list {
-		if ch.column.ordinal == 0 {
-			continue // the key is in the URL
-		}
-		if !ch.column.update {
-			return refuse(http.StatusBadRequest, codeArgument, "The column '%s' of '%s' is not valid for update.", ch.column.name, t.name)
-		}
-		if err := s.assign(v, ch); err != nil {
-			return err
-		}
+	list = slices.DeleteFunc(list, func(ch change) bool { return !ch.column.update })
+	if err := s.assign(v, list); err != nil {
+		return err
 	}
 	if err := s.complete(t, v, list); err != nil {
 		return err
@@ -196,25 +178,21 @@ func (s *Sandbox) update(t *table, id uuid.UUID, list []change) error {
 	return nil
 }
 
-// intake refuses social data where the organization's administrator switched it off. What is stored stays workable.
-func (s *Sandbox) intake(t *table) error {
-	if s.settings.DisableSocialCare && (t.activity() || t.name == "socialprofile" && s.settings.RefuseProfiles) {
-		return refuse(s.settings.SocialCareStatus, codeNoSocial, noSocial)
-	}
-	return nil
-}
-
-func (s *Sandbox) assign(v values, ch change) error {
-	if ref, ok := ch.value.(reference); ok {
-		if _, exists := s.store.find(ref.table, ref.id); !exists {
-			return missing(ref.table, ref.id)
+// assign sets the values. A lookup to a record that does not exist is refused.
+func (s *Sandbox) assign(v values, list []change) error {
+	for _, ch := range list {
+		if ref, ok := ch.value.(reference); ok {
+			if _, exists := s.store.find(ref.table, ref.id); !exists {
+				return missing(ref.table, ref.id)
+			}
 		}
+		v[ch.column.ordinal] = ch.value
 	}
-	v[ch.column.ordinal] = ch.value
 	return nil
 }
 
-// complete fills what Dynamics computes and checks what concerns several columns.
+// complete fills in the columns that Dynamics computes (time of change, full name, case number) and checks the rules about
+// several columns (state and status; a case needs a customer).
 func (s *Sandbox) complete(t *table, v values, list []change) error {
 	if c := t.byName["modifiedon"]; c != nil {
 		v[c.ordinal] = s.clock()
@@ -242,7 +220,8 @@ func (s *Sandbox) complete(t *table, v values, list []change) error {
 	return nil
 }
 
-// completeState keeps state and status reason a valid pair: a new state brings its first status, a lone status must fit the state.
+// completeState keeps state and status reason a valid pair. A new state alone brings its default status; a status reason alone
+// must belong to the state that the record has.
 func completeState(t *table, v values, list []change) error {
 	state, status := t.byName["statecode"], t.byName["statuscode"]
 	if state == nil {
@@ -250,31 +229,26 @@ func completeState(t *table, v values, list []change) error {
 	}
 	sentState, sentStatus := false, false
 	for _, ch := range list {
+		if ch.value == nil && (ch.column == state || ch.column == status) {
+			return unsupported("a " + ch.column.name + " of null")
+		}
 		sentState = sentState || ch.column == state
 		sentStatus = sentStatus || ch.column == status
 	}
 	want, _ := v[state.ordinal].(int64)
 	have, _ := v[status.ordinal].(int64)
-	if current, ok := status.choice(have); ok && current.state == want && v[status.ordinal] != nil {
+	if t.name == "incident" && sentState && want == 1 {
+		return unsupported("resolving a case by its statecode (Dynamics has the action CloseIncident)")
+	}
+	if current, ok := status.choice(have); ok && current.state == want {
 		return nil
 	}
 	if sentState && !sentStatus {
-		for _, ch := range status.choices {
-			if ch.state == want {
-				v[status.ordinal] = ch.value
-				return nil
-			}
-		}
+		to, _ := state.choice(want)
+		v[status.ordinal] = to.status
+		return nil
 	}
 	return refuse(http.StatusBadRequest, "0x80048408", "%d is not a valid status code for state code %d on %s with Id %s.", have, want, t.name, v[0])
-}
-
-// documented answers with the empty code that Microsoft's pages print, where live organizations send one.
-func (s *Sandbox) documented(e *refusal) *refusal {
-	if s.opts.EmptyCodes {
-		e.code = ""
-	}
-	return e
 }
 
 func primaryKey(list []change) (uuid.UUID, bool) {
@@ -286,12 +260,12 @@ func primaryKey(list []change) (uuid.UUID, bool) {
 	return uuid.UUID{}, false
 }
 
-// matches checks an If-Match header against the version of a record.
+// matches checks an If-Match header against the version of a record. ETags are weak and hold the version: W/"1000007".
 func matches(header string, version int64) error {
 	if header == "*" || header == etag(version) {
 		return nil
 	}
-	if _, ok := parseETag(header); !ok {
+	if !isETag(header) {
 		return refuse(http.StatusBadRequest, codeArgument, "The entity tag '%s' is not of the form W/\"123\".", header)
 	}
 	return stale()
@@ -299,11 +273,11 @@ func matches(header string, version int64) error {
 
 func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
 
-func parseETag(s string) (int64, bool) {
+func isETag(s string) bool {
 	digits, ok := strings.CutPrefix(s, `W/"`)
 	digits, quoted := strings.CutSuffix(digits, `"`)
-	v, err := strconv.ParseInt(digits, 10, 64)
-	return v, ok && quoted && err == nil
+	_, err := strconv.ParseInt(digits, 10, 64)
+	return ok && quoted && err == nil
 }
 
 func (s *Sandbox) clock() time.Time { return s.opts.Now().UTC().Truncate(time.Second) }

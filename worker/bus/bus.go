@@ -1,9 +1,13 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -11,32 +15,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// ErrUnreachable says that NATS, or its JetStream, does not answer.
-var ErrUnreachable = errors.New("NATS cannot be reached")
-
-// pingEvery is how often a silent connection is probed: a server that froze is found out after three times as long.
-const pingEvery = 5 * time.Second
-
-// Day is the unit in which the limits below are given.
+// Day is the unit in which ages are given.
 const Day = 24 * time.Hour
 
-// Options say which NATS to use, and the limits of what is kept there.
+// pingEvery is how often a silent connection is probed. A server that froze is noticed after three times as long.
+const pingEvery = 5 * time.Second
+
+// Options say which NATS to use.
 type Options struct {
 	Server *Server // the embedded server of this process; otherwise:
 	URL    string  // nats://host:port, several separated by commas
 
 	Credentials string // file with a user's JWT and key, as nsc writes it
 	TLS         TLS
-	Name        string // how the connection calls itself; default "postlink"
 
-	Prefix   string // put before every name and subject except the posts', so that several postlinks can share an account
-	Replicas int    // copies of everything that is kept; default 1, three in a cluster
-
-	Posts         Posts
-	LedgerAge     time.Duration // how long the ledger remembers a post; default 400 days
-	DeadAge       time.Duration // default 30 days
-	EventAge      time.Duration // default 8 days
-	OutboxEntries int64         // links that may wait for one instance before matching has to wait as well; default 1,000,000
+	Namespace string // begins the name of everything that we keep; default "postlink". Lower case letters, digits and dashes
+	Replicas  int    // copies of everything that we keep; default 1, three in a cluster
 
 	Log *zap.Logger // nil logs nothing
 }
@@ -46,100 +40,91 @@ type TLS struct {
 	CA, Cert, Key string
 }
 
-// Posts say where the posts arrive.
-type Posts struct {
-	Stream   string        // default POSTS. A stream that already exists and is not ours keeps its own settings
-	Subjects []string      // default posts.>
-	Age      time.Duration // how long posts are kept; default 7 days
-	Bytes    int64         // the most that posts may take on disk; default unlimited
-}
+var namespaces = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
 func (o *Options) validate() error {
 	if (o.Server == nil) == (o.URL == "") {
 		return errors.New("either an embedded server or a NATS url is needed")
 	}
-	defaultTo(&o.Name, "postlink")
-	defaultTo(&o.Replicas, 1)
-	defaultTo(&o.Posts.Stream, "POSTS")
-	defaultTo(&o.Posts.Age, 7*Day)
-	defaultTo(&o.LedgerAge, 400*Day)
-	defaultTo(&o.DeadAge, 30*Day)
-	defaultTo(&o.EventAge, 8*Day)
-	defaultTo(&o.OutboxEntries, 1_000_000)
-	if len(o.Posts.Subjects) == 0 {
-		o.Posts.Subjects = []string{"posts.>"}
+	o.Namespace = cmp.Or(o.Namespace, "postlink")
+	o.Replicas = cmp.Or(o.Replicas, 1)
+	o.Log = cmp.Or(o.Log, zap.NewNop())
+	if !namespaces.MatchString(o.Namespace) {
+		return fmt.Errorf("namespace %q: write up to 32 lower case letters, digits and dashes, a letter first", o.Namespace)
 	}
-	if o.LedgerAge <= o.Posts.Age {
-		return fmt.Errorf("the ledger would forget posts (after %s) that the posts stream still keeps (for %s), and they could be linked twice; set ledger.max_age above posts.max_age", o.LedgerAge, o.Posts.Age)
-	}
-	if o.Log == nil {
-		o.Log = zap.NewNop()
+	if o.Replicas < 1 || o.Replicas > 5 {
+		return fmt.Errorf("%d replicas: NATS keeps 1 to 5; write 1 for a single server, 3 for a cluster", o.Replicas)
 	}
 	return nil
 }
 
-func defaultTo[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
+// where names the server for people, without the passwords that its addresses may hold.
+func (o *Options) where() string {
+	if o.Server != nil {
+		return "the embedded server"
 	}
+	addresses := strings.Split(o.URL, ",")
+	for i, address := range addresses {
+		address = strings.TrimSpace(address)
+		addresses[i] = address
+		if _, host, ok := strings.Cut(address, "@"); ok {
+			addresses[i] = host
+			if u, err := url.Parse(address); err == nil {
+				addresses[i] = u.Redacted()
+			}
+		}
+	}
+	return strings.Join(addresses, ", ")
 }
 
-// Bus is a connection to NATS on which everything is declared. It is safe for concurrent use.
+// Bus is a connection to NATS. It is safe for concurrent use.
 type Bus struct {
 	opts       Options
 	nc         *nats.Conn
 	js         jetstream.JetStream
 	attachment *attachment
-
-	ledger    jetstream.KeyValue
-	catalog   jetstream.KeyValue
-	instances jetstream.KeyValue
-	blobs     jetstream.ObjectStore
 }
 
-// Connect connects and declares the streams, consumers and buckets; those that exist are brought to the limits in opts.
-// The error is ErrUnreachable when NATS does not answer. Close ends the connection.
+// Connect connects to NATS; Close ends the connection. A connection that is lost is made again for as long as it takes. The
+// error is ErrUnreachable when NATS does not answer now. It is not when NATS answers and refuses, or when a file that Options
+// name cannot be used: trying again does not help then.
 func Connect(ctx context.Context, opts Options) (*Bus, error) {
 	if err := opts.validate(); err != nil {
 		return nil, fmt.Errorf("configure the bus: %w", err)
 	}
-	attachment := newAttachment()
-	nc, err := nats.Connect(opts.URL, opts.connection(attachment)...)
-	if err != nil {
-		return nil, fmt.Errorf("connect to NATS at %s: %w: %w", opts.URL, ErrUnreachable, err)
+	b := &Bus{opts: opts, attachment: newAttachment()}
+	var err error
+	if b.nc, err = nats.Connect(opts.URL, b.connection()...); err != nil {
+		return nil, fmt.Errorf("connect to NATS at %s: %w", opts.where(), Unreachable(err))
 	}
-	js, err := jetstream.New(nc)
-	if err != nil {
-		nc.Close()
-		return nil, fmt.Errorf("connect to NATS at %s: %w", opts.URL, err)
+	if b.js, err = jetstream.New(b.nc); err == nil {
+		_, err = b.js.AccountInfo(ctx)
 	}
-	b := &Bus{opts: opts, nc: nc, js: js, attachment: attachment}
-	if err := b.declare(ctx); err != nil {
-		nc.Close()
-		return nil, err
+	if err != nil {
+		b.nc.Close()
+		return nil, fmt.Errorf("connect to JetStream at %s: %w", opts.where(), Unreachable(err))
 	}
 	return b, nil
 }
 
-func (o *Options) connection(attachment *attachment) []nats.Option {
-	log := o.Log
+func (b *Bus) connection() []nats.Option {
+	o, log := &b.opts, b.opts.Log
 	opts := []nats.Option{
-		nats.Name(o.Name),
+		nats.Name("postlink"),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectBufSize(-1), // a publish into a lost connection is an error, not a surprise after the reconnect
 		nats.PingInterval(pingEvery),
 		nats.MaxPingsOutstanding(2),
-		nats.ClosedHandler(func(*nats.Conn) { attachment.disconnected() }),
+		nats.ClosedHandler(func(*nats.Conn) { b.attachment.disconnected() }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			attachment.disconnected()
+			b.attachment.disconnected()
 			if err != nil {
 				log.Warn("lost the connection to NATS, reconnecting", zap.Error(err))
 			}
 		}),
 		nats.ReconnectHandler(func(*nats.Conn) {
-			attachment.connected()
+			b.attachment.connected()
 			log.Info("connected to NATS again")
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
@@ -161,20 +146,11 @@ func (o *Options) connection(attachment *attachment) []nats.Option {
 	return opts
 }
 
-// Close ends the connection; what is in flight on it is lost, so close last.
+// Close ends the connection. What is in flight on it is lost, so close last.
 func (b *Bus) Close() { b.nc.Close() }
 
 // Connected reports whether NATS can be talked to right now.
 func (b *Bus) Connected() bool { return b.nc.IsConnected() }
 
-// Ledger is the bucket of links, by post.
-func (b *Bus) Ledger() jetstream.KeyValue { return b.ledger }
-
-// Catalog is the bucket whose key "current" points to the catalog in force.
-func (b *Bus) Catalog() jetstream.KeyValue { return b.catalog }
-
-// CatalogBlobs holds the catalog's revisions by their content.
-func (b *Bus) CatalogBlobs() jetstream.ObjectStore { return b.blobs }
-
-// Instances is the bucket of what is known of each instance: its organization, whether it is parked, when it was seen.
-func (b *Bus) Instances() jetstream.KeyValue { return b.instances }
+// Log is the logger of the connection, for what takes messages over it.
+func (b *Bus) Log() *zap.Logger { return b.opts.Log }

@@ -3,8 +3,14 @@ package bus_test
 import (
 	"context"
 	"errors"
-	"strconv"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,14 +21,29 @@ import (
 	"postlink/worker/bus"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// occupyDir makes this test binary a process that holds a data directory until it is killed.
+const occupyDir = "BUS_TEST_OCCUPY"
 
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(occupyDir); dir != "" {
+		if _, err := bus.StartServer(context.Background(), bus.ServerOptions{Dir: dir}); err != nil {
+			fmt.Fprintln(os.Stdout, err)
+			os.Exit(1)
+		}
+		fmt.Fprintln(os.Stdout, "up")
+		select {}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// start runs an embedded server for a test. It does not sync each write, since no test cuts the power.
 func start(t *testing.T, opts bus.ServerOptions) *bus.Server {
 	t.Helper()
 	if opts.Dir == "" {
 		opts.Dir = t.TempDir()
 	}
-	s, err := bus.StartServer(opts)
+	opts.SyncInterval = time.Minute
+	s, err := bus.StartServer(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,73 +61,81 @@ func connect(t *testing.T, opts bus.Options) *bus.Bus {
 	return b
 }
 
-func TestAFullOutboxRefusesNewEntriesAndLosesNone(t *testing.T) {
-	t.Parallel()
-	b := connect(t, bus.Options{Server: start(t, bus.ServerOptions{}), OutboxEntries: 2})
-	outbox, err := b.Outbox(t.Context(), "contoso")
+func open(t *testing.T) *bus.Bus {
+	t.Helper()
+	return connect(t, bus.Options{Server: start(t, bus.ServerOptions{})})
+}
+
+// line is an address that stays the same while the server behind it goes away and comes back.
+type line struct {
+	t        *testing.T
+	dir      string
+	listener net.Listener
+	server   atomic.Pointer[bus.Server]
+	conns    sync.WaitGroup
+}
+
+func newLine(t *testing.T) *line {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range []string{"1", "2"} {
-		if err := b.Enqueue(t.Context(), "contoso", id, nats.Header{}, []byte(id)); err != nil {
-			t.Fatal(err)
+	l := &line{t: t, dir: t.TempDir(), listener: listener}
+	l.up()
+	l.conns.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			l.conns.Go(func() { l.serve(conn) })
 		}
-	}
-	if err := b.Enqueue(t.Context(), "contoso", "3", nats.Header{}, []byte("3")); !errors.Is(err, bus.ErrOutboxFull) {
-		t.Errorf("third entry of two: %v", err)
-	}
-	msg, err := outbox.Consumer().Next()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(msg.Data()) != "1" {
-		t.Errorf("first entry is %q", msg.Data())
-	}
-	if err := msg.DoubleAck(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.Enqueue(t.Context(), "contoso", "3", nats.Header{}, []byte("3")); err != nil {
-		t.Errorf("third entry after one was delivered: %v", err)
-	}
-	if n, err := outbox.Waiting(t.Context()); err != nil || n != 2 {
-		t.Errorf("%d waiting, error %v", n, err)
-	}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		if s := l.server.Load(); s != nil {
+			s.Shutdown()
+		}
+		l.conns.Wait()
+	})
+	return l
 }
 
-func TestPostsSurviveARestartOnTheSameFiles(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	first, err := bus.StartServer(bus.ServerOptions{Dir: dir})
+func (l *line) serve(conn net.Conn) {
+	defer func() { _ = conn.Close() }()
+	s := l.server.Load()
+	if s == nil {
+		return
+	}
+	inside, err := s.InProcessConn()
 	if err != nil {
-		t.Fatal(err)
+		return
 	}
-	b, err := bus.Connect(t.Context(), bus.Options{Server: first})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := b.PublishPost(t.Context(), "twitter", []byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	b.Close()
-	first.Shutdown()
-
-	again := connect(t, bus.Options{Server: start(t, bus.ServerOptions{Dir: dir})})
-	if n, err := again.Backlog(t.Context()); err != nil || n != 1 {
-		t.Errorf("backlog %d after the restart, error %v", n, err)
-	}
-	post, err := again.Post(t.Context(), 1)
-	if err != nil || string(post.Data) != "hello" || post.Subject != "posts.twitter" {
-		t.Errorf("post %+v, error %v", post, err)
-	}
-	if _, err := again.Post(t.Context(), 2); !errors.Is(err, bus.ErrNoPost) {
-		t.Errorf("a post that was never there: %v", err)
-	}
+	l.conns.Go(func() {
+		_, _ = io.Copy(inside, conn)
+		_ = inside.Close()
+	})
+	_, _ = io.Copy(conn, inside)
 }
 
-func TestTheIngestionsOwnStreamKeepsItsSettings(t *testing.T) {
-	t.Parallel()
-	server := start(t, bus.ServerOptions{Listen: "127.0.0.1:0"})
-	nc, err := nats.Connect(server.URL())
+func (l *line) url() string { return "nats://" + l.listener.Addr().String() }
+
+func (l *line) down() { l.server.Swap(nil).Shutdown() }
+
+func (l *line) up() {
+	l.t.Helper()
+	s, err := bus.StartServer(l.t.Context(), bus.ServerOptions{Dir: l.dir, SyncInterval: time.Minute})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.server.Store(s)
+}
+
+// another is the connection of another application to the same server.
+func another(t *testing.T, s *bus.Server) jetstream.JetStream {
+	t.Helper()
+	nc, err := nats.Connect("", nats.InProcessServer(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,49 +144,55 @@ func TestTheIngestionsOwnStreamKeepsItsSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := jetstream.StreamConfig{Name: "SOCIAL", Subjects: []string{"ingest.social.*"}, MaxAge: time.Hour, MaxMsgs: 10}
-	if _, err := js.CreateStream(t.Context(), want); err != nil {
+	return js
+}
+
+// declare makes a stream of the bus that takes NAME.>, and returns its name.
+func declare(t *testing.T, b *bus.Bus, what string) string {
+	t.Helper()
+	name := b.StreamName(what)
+	if err := b.DeclareStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{b.Subject(what, ">")}}); err != nil {
 		t.Fatal(err)
 	}
-	b := connect(t, bus.Options{URL: server.URL(), Posts: bus.Posts{Stream: "SOCIAL", Subjects: []string{"ingest.social.*"}}})
-	stream, err := js.Stream(t.Context(), "SOCIAL")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := stream.CachedInfo().Config; got.MaxAge != want.MaxAge || got.MaxMsgs != want.MaxMsgs {
-		t.Errorf("the stream's limits became %s and %d", got.MaxAge, got.MaxMsgs)
-	}
-	if err := b.PublishPost(t.Context(), "a b.c>", []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if post, err := b.Post(t.Context(), 1); err != nil || post.Subject != "ingest.social.a-b-c-" {
-		t.Errorf("post under %q, error %v", post.Subject, err)
+	return name
+}
+
+func publish(t *testing.T, b *bus.Bus, subject string, data ...string) {
+	t.Helper()
+	for _, d := range data {
+		if err := b.Publish(t.Context(), &nats.Msg{Subject: subject, Data: []byte(d)}, ""); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
-func TestADeadLetterLargerThanAMessageIsCutAndSaysSo(t *testing.T) {
-	t.Parallel()
-	server := start(t, bus.ServerOptions{Listen: "127.0.0.1:0"})
-	b := connect(t, bus.Options{Server: server})
-	header := nats.Header{"Reason": {strings.Repeat("r", 1000)}}
-	if err := b.PublishDead(t.Context(), "post", "1", header, make([]byte, 1<<20)); err != nil {
-		t.Fatal(err)
-	}
-	if got := header.Get(bus.DeadCut); got != "1048576" {
-		t.Errorf("header %s is %q", bus.DeadCut, got)
+// await waits until something is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !so() {
+		if !bus.Sleep(ctx, 5*time.Millisecond) {
+			t.Fatalf("waited in vain until %s", what)
+		}
 	}
 }
 
-func TestWrongOptionsAreRefused(t *testing.T) {
+func TestWrongOptionsAreRefusedWithWhatToDo(t *testing.T) {
 	t.Parallel()
 	server := start(t, bus.ServerOptions{})
+	missing := filepath.Join(t.TempDir(), "none.creds")
 	tests := map[string]struct {
 		opts bus.Options
 		want string
 	}{
-		"neither a server nor a url": {bus.Options{}, "needed"},
-		"a ledger that forgets before the posts do": {
-			bus.Options{Server: server, LedgerAge: 7 * bus.Day, Posts: bus.Posts{Age: 7 * bus.Day}}, "set ledger.max_age above posts.max_age",
+		"neither a server nor a url": {bus.Options{}, "either an embedded server or a NATS url is needed"},
+		"both":                       {bus.Options{Server: server, URL: "nats://127.0.0.1:4222"}, "either an embedded server"},
+		"a namespace with a dot":     {bus.Options{Server: server, Namespace: "a.b"}, `namespace "a.b": write up to 32 lower case letters`},
+		"a namespace in capitals":    {bus.Options{Server: server, Namespace: "POSTLINK"}, "lower case letters"},
+		"too many replicas":          {bus.Options{Server: server, Replicas: 7}, "7 replicas: NATS keeps 1 to 5"},
+		"credentials that are not there": {
+			bus.Options{URL: "nats://127.0.0.1:4222", Credentials: missing}, missing,
 		},
 	}
 	for name, test := range tests {
@@ -167,107 +202,62 @@ func TestWrongOptionsAreRefused(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("error %v, want one that says %q", err, test.want)
 			}
-		})
-	}
-}
-
-func TestAnUnreachableNATSIsTold(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	server := start(t, bus.ServerOptions{Listen: "127.0.0.1:0"})
-	url := server.URL()
-	server.Shutdown()
-	if _, err := bus.Connect(ctx, bus.Options{URL: url}); !errors.Is(err, bus.ErrUnreachable) {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestTwoPostlinksShareAnAccountByPrefix(t *testing.T) {
-	t.Parallel()
-	server := start(t, bus.ServerOptions{})
-	a := connect(t, bus.Options{Server: server, Prefix: "a-", Posts: bus.Posts{Stream: "A", Subjects: []string{"a.posts.>"}}})
-	z := connect(t, bus.Options{Server: server, Prefix: "z-", Posts: bus.Posts{Stream: "Z", Subjects: []string{"z.posts.>"}}})
-	if err := a.PublishPost(t.Context(), "twitter", []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := a.Backlog(t.Context()); err != nil || n != 1 {
-		t.Errorf("backlog of a: %d, error %v", n, err)
-	}
-	if n, err := z.Backlog(t.Context()); err != nil || n != 0 {
-		t.Errorf("backlog of z: %d, error %v", n, err)
-	}
-	if _, err := a.Ledger().Create(t.Context(), "k", nil); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := z.Ledger().Get(t.Context(), "k"); !errors.Is(err, jetstream.ErrKeyNotFound) {
-		t.Errorf("the ledgers are one: %v", err)
-	}
-}
-
-func TestPostsAreReadBackwards(t *testing.T) {
-	t.Parallel()
-	b := connect(t, bus.Options{Server: start(t, bus.ServerOptions{})})
-	const posts = 1300 // more than two windows
-	for i := range posts {
-		if _, err := b.PublishPostAsync("twitter", []byte(strconv.Itoa(i+1))); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := b.PublishPost(t.Context(), "twitter", []byte(strconv.Itoa(posts+1))); err != nil {
-		t.Fatal(err)
-	}
-	tests := map[string]struct{ below, stop, first, count uint64 }{
-		"all of them":             {0, 0, posts + 1, posts + 1},
-		"those before one":        {1000, 0, 999, 999},
-		"until the reader stops":  {0, 3, posts + 1, 3},
-		"those before the first":  {1, 0, 0, 0},
-		"those before the future": {1 << 40, 5, posts + 1, 5},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var first, last, count uint64
-			err := b.PostsBefore(t.Context(), test.below, func(m bus.Message) bool {
-				if first == 0 {
-					first = m.Sequence
-				} else if m.Sequence != last-1 {
-					t.Errorf("%d after %d", m.Sequence, last)
-				}
-				last = m.Sequence
-				if string(m.Data) != strconv.FormatUint(m.Sequence, 10) {
-					t.Errorf("post %d holds %s", m.Sequence, m.Data)
-				}
-				count++
-				return count != test.stop
-			})
-			if err != nil || first != test.first || count != test.count {
-				t.Errorf("%d posts from %d on, error %v; want %d from %d on", count, first, err, test.count, test.first)
+			if errors.Is(err, bus.ErrUnreachable) {
+				t.Errorf("%v reads as if it went away by waiting", err)
 			}
 		})
 	}
 }
 
-func TestWhoWaitsForNATSIsToldAtOnceThatItIsLost(t *testing.T) {
+func TestANATSThatIsAwayIsUnreachableAndItsPasswordStaysSecret(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{Listen: "127.0.0.1:0"})
+	url := strings.Replace(server.URL(), "nats://", "nats://ann:geheim@", 1)
+	server.Shutdown()
+	tests := map[string]string{
+		"nobody listens": url,
+		"no such host":   "nats://ann:geheim@nats.invalid:4222",
+		"two of them":    url + "," + url,
+	}
+	for name, url := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := bus.Connect(t.Context(), bus.Options{URL: url})
+			if !errors.Is(err, bus.ErrUnreachable) {
+				t.Fatalf("error %v", err)
+			}
+			if strings.Contains(err.Error(), "geheim") || !strings.Contains(err.Error(), "ann") {
+				t.Errorf("the error names the server wrongly: %v", err)
+			}
+		})
+	}
+}
+
+func TestTwoPostlinksShareAnAccountByNamespace(t *testing.T) {
 	t.Parallel()
 	server := start(t, bus.ServerOptions{})
-	b := connect(t, bus.Options{Server: server})
-	before, cancel := b.Attached(t.Context())
-	defer cancel()
-	if err := before.Err(); err != nil {
-		t.Fatalf("ended while NATS is there: %v", err)
+	a := connect(t, bus.Options{Server: server, Namespace: "a"})
+	z := connect(t, bus.Options{Server: server, Namespace: "z-9"})
+	publish(t, a, a.Subject(declareIn(t, a), "x"), "1", "2")
+	publish(t, z, z.Subject(declareIn(t, z), "x"), "1")
+	for b, want := range map[*bus.Bus]uint64{a: 2, z: 1} {
+		if held, err := b.Held(t.Context(), b.StreamName("THINGS")); err != nil || held.Messages != want {
+			t.Errorf("%s holds %d, want %d; error %v", b.StreamName("THINGS"), held.Messages, want, err)
+		}
 	}
-	server.Shutdown()
-	select {
-	case <-before.Done():
-	case <-time.After(10 * time.Second):
-		t.Fatal("the loss of NATS was not noticed")
-	}
-	after, cancel := b.Attached(t.Context())
-	defer cancel()
-	for name, ctx := range map[string]context.Context{"under way": before, "begun afterwards": after} {
-		if !errors.Is(context.Cause(ctx), bus.ErrUnreachable) {
-			t.Errorf("%s: the context ended because of %v", name, context.Cause(ctx))
+}
+
+func declareIn(t *testing.T, b *bus.Bus) string {
+	t.Helper()
+	declare(t, b, "THINGS")
+	return "THINGS"
+}
+
+func TestTokensFitIntoSubjects(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{"": "-", "contoso": "contoso", "a.b c*d>e\tf": "a-b-c-d-e-f", "日本": "日本"} {
+		if got := bus.Token(text); got != want {
+			t.Errorf("token of %q is %q, want %q", text, got, want)
 		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"postlink/rules"
 )
 
-// Catalog is what an administrator configures: where to link to, and which posts. It is a plain value that its owner may
-// edit; a catalog that belongs to a Revision is shared and must be cloned first.
+// Catalog is what an administrator configures: instances with their entities, and rules. It is a plain value that its owner may
+// edit. The catalog of a Revision is shared and must be cloned first.
 type Catalog struct {
 	Instances []dynamics.Instance // in a revision: by name, each one's entities by name
 	Rules     []rules.Rule        // in a revision: the oldest first
@@ -25,7 +25,7 @@ func (c *Catalog) Instance(name string) (dynamics.Instance, error) {
 	return *i, nil
 }
 
-// Entity returns an entity configured for an instance, or a *NotFoundError for whichever of them does not exist.
+// Entity returns an entity configured for an instance, or a *NotFoundError for the one that does not exist.
 func (c *Catalog) Entity(instance, name string) (dynamics.Entity, error) {
 	e, err := c.entity(instance, name)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Catalog) Rule(name string) (rules.Rule, error) {
 	return *r, nil
 }
 
-// Default returns the instance that is preselected for manual links: the enabled one that is marked so, else the only
+// Default returns the instance that is preselected for manual links: the enabled one that is marked as default, else the only
 // enabled one, else none.
 func (c *Catalog) Default() (dynamics.Instance, bool) {
 	var enabled []dynamics.Instance
@@ -87,10 +87,8 @@ func (c *Catalog) Clone() *Catalog {
 	return d
 }
 
-// settle brings a catalog into the one order that equal catalogs share, and gives every rule its age and the time of its
-// activation: those of the rule of the same name in base. Names that enter now get higher ages, in the order they have in c;
-// rules that become active now have no time yet.
-func (c *Catalog) settle(base *Catalog) {
+// normalize sorts instances and entities and gives URLs one spelling, so that equal catalogs have the same canonical form.
+func (c *Catalog) normalize() {
 	for i := range c.Instances {
 		in := &c.Instances[i]
 		in.URL = trimURL(in.URL)
@@ -105,7 +103,11 @@ func (c *Catalog) settle(base *Catalog) {
 		}
 	}
 	slices.SortStableFunc(c.Instances, func(a, b dynamics.Instance) int { return cmp.Compare(a.Name, b.Name) })
+}
 
+// inherit gives every rule the age and the time of activation of the rule of the same name in base, and orders the rules by age.
+// New names get higher ages, in the order they have in c. Rules that become active have no time yet; activate sets it.
+func (c *Catalog) inherit(base *Catalog) {
 	before := make(map[string]*rules.Rule, len(base.Rules))
 	youngest := uint64(0)
 	for i := range base.Rules {
@@ -130,7 +132,7 @@ func (c *Catalog) settle(base *Catalog) {
 	slices.SortStableFunc(c.Rules, func(a, b rules.Rule) int { return cmp.Compare(a.Age, b.Age) })
 }
 
-// activate gives the rules that become active with a commit its time.
+// activate sets the time of activation of the rules that become active with a commit.
 func (c *Catalog) activate(at time.Time) {
 	for i := range c.Rules {
 		if r := &c.Rules[i]; r.Active && r.Since.IsZero() {
@@ -139,6 +141,7 @@ func (c *Catalog) activate(at time.Time) {
 	}
 }
 
+// instance, entity and rule return pointers into the catalog, for edits.
 func (c *Catalog) instance(name string) (*dynamics.Instance, error) {
 	for i := range c.Instances {
 		if c.Instances[i].Name == name {

@@ -45,78 +45,78 @@ func sample() *catalog.Catalog {
 	}
 }
 
+var edits = map[string]struct {
+	edit func(*catalog.Catalog) error
+	want func(*catalog.Catalog)
+}{
+	"an added default instance takes the place of the old default": {
+		func(c *catalog.Catalog) error {
+			return c.AddInstance(dynamics.Instance{Name: "third", URL: "https://third.crm.dynamics.com", Default: true, Auth: static()})
+		},
+		func(c *catalog.Catalog) {
+			c.Instances[0].Default = false
+			c.Instances = append(c.Instances, dynamics.Instance{Name: "third", URL: "https://third.crm.dynamics.com", Default: true, Auth: static()})
+		},
+	},
+	"editing an instance changes its address and how to log in": {
+		func(c *catalog.Catalog) error {
+			return c.EditInstance("contoso", "https://new.crm.dynamics.com", static())
+		},
+		func(c *catalog.Catalog) {
+			c.Instances[0].URL, c.Instances[0].Auth = "https://new.crm.dynamics.com", static()
+		},
+	},
+	"an instance is disabled": {
+		func(c *catalog.Catalog) error { return c.DisableInstance("fabrikam") },
+		func(c *catalog.Catalog) { c.Instances[1].Disabled = true },
+	},
+	"a disabled instance is enabled": {
+		func(c *catalog.Catalog) error {
+			return errors.Join(c.DisableInstance("fabrikam"), c.EnableInstance("fabrikam"))
+		},
+		func(*catalog.Catalog) {},
+	},
+	"the default moves": {
+		func(c *catalog.Catalog) error { return c.SetDefault("fabrikam") },
+		func(c *catalog.Catalog) { c.Instances[0].Default, c.Instances[1].Default = false, true },
+	},
+	"an instance is deleted with its entities": {
+		func(c *catalog.Catalog) error { return c.DeleteInstance("fabrikam") },
+		func(c *catalog.Catalog) { c.Instances = c.Instances[:1] },
+	},
+	"an entity is added": {
+		func(c *catalog.Catalog) error {
+			return c.AddEntity("fabrikam", dynamics.Entity{Name: "lead", Fields: []string{"subject"}})
+		},
+		func(c *catalog.Catalog) {
+			c.Instances[1].Entities = append(c.Instances[1].Entities, dynamics.Entity{Name: "lead", Fields: []string{"subject"}})
+		},
+	},
+	"an entity is removed": {
+		func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "lead") },
+		func(c *catalog.Catalog) { c.Instances[0].Entities = c.Instances[0].Entities[:1] },
+	},
+	"fields are put in order": {
+		func(c *catalog.Catalog) error {
+			return c.SetFields("contoso", "incident", []string{"ticketnumber", "title", "statuscode"})
+		},
+		func(c *catalog.Catalog) {
+			c.Instances[0].Entities[0].Fields = []string{"ticketnumber", "title", "statuscode"}
+		},
+	},
+	"a rule is activated": {
+		func(c *catalog.Catalog) error { return c.ActivateRule("praise") },
+		func(c *catalog.Catalog) { c.Rules[1].Active = true },
+	},
+	"a rule is deactivated": {
+		func(c *catalog.Catalog) error { return c.DeactivateRule("flights") },
+		func(c *catalog.Catalog) { c.Rules[0].Active = false },
+	},
+}
+
 func TestEdits(t *testing.T) {
 	t.Parallel()
-	static := dynamics.Auth{Kind: dynamics.AuthStatic, Token: dynamics.Secret{Env: "TOKEN"}}
-	cases := map[string]struct {
-		edit func(*catalog.Catalog) error
-		want func(*catalog.Catalog)
-	}{
-		"an added default instance takes the place of the old default": {
-			func(c *catalog.Catalog) error {
-				return c.AddInstance(dynamics.Instance{Name: "third", URL: "https://third.crm.dynamics.com", Default: true, Auth: static})
-			},
-			func(c *catalog.Catalog) {
-				c.Instances[0].Default = false
-				c.Instances = append(c.Instances, dynamics.Instance{Name: "third", URL: "https://third.crm.dynamics.com", Default: true, Auth: static})
-			},
-		},
-		"editing an instance changes its address and how to log in": {
-			func(c *catalog.Catalog) error {
-				return c.EditInstance("contoso", "https://new.crm.dynamics.com", static)
-			},
-			func(c *catalog.Catalog) {
-				c.Instances[0].URL, c.Instances[0].Auth = "https://new.crm.dynamics.com", static
-			},
-		},
-		"an instance is disabled": {
-			func(c *catalog.Catalog) error { return c.DisableInstance("fabrikam") },
-			func(c *catalog.Catalog) { c.Instances[1].Disabled = true },
-		},
-		"a disabled instance is enabled": {
-			func(c *catalog.Catalog) error {
-				return errors.Join(c.DisableInstance("fabrikam"), c.EnableInstance("fabrikam"))
-			},
-			func(*catalog.Catalog) {},
-		},
-		"the default moves": {
-			func(c *catalog.Catalog) error { return c.SetDefault("fabrikam") },
-			func(c *catalog.Catalog) { c.Instances[0].Default, c.Instances[1].Default = false, true },
-		},
-		"an instance is deleted with its entities": {
-			func(c *catalog.Catalog) error { return c.DeleteInstance("fabrikam") },
-			func(c *catalog.Catalog) { c.Instances = c.Instances[:1] },
-		},
-		"an entity is added": {
-			func(c *catalog.Catalog) error {
-				return c.AddEntity("fabrikam", dynamics.Entity{Name: "lead", Fields: []string{"subject"}})
-			},
-			func(c *catalog.Catalog) {
-				c.Instances[1].Entities = append(c.Instances[1].Entities, dynamics.Entity{Name: "lead", Fields: []string{"subject"}})
-			},
-		},
-		"an entity is removed": {
-			func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "lead") },
-			func(c *catalog.Catalog) { c.Instances[0].Entities = c.Instances[0].Entities[:1] },
-		},
-		"fields are put in order": {
-			func(c *catalog.Catalog) error {
-				return c.SetFields("contoso", "incident", []string{"ticketnumber", "title", "statuscode"})
-			},
-			func(c *catalog.Catalog) {
-				c.Instances[0].Entities[0].Fields = []string{"ticketnumber", "title", "statuscode"}
-			},
-		},
-		"a rule is activated": {
-			func(c *catalog.Catalog) error { return c.ActivateRule("praise") },
-			func(c *catalog.Catalog) { c.Rules[1].Active = true },
-		},
-		"a rule is deactivated": {
-			func(c *catalog.Catalog) error { return c.DeactivateRule("flights") },
-			func(c *catalog.Catalog) { c.Rules[0].Active = false },
-		},
-	}
-	for name, tc := range cases {
+	for name, tc := range edits {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, want := sample(), sample()
@@ -262,4 +262,8 @@ func TestACloneSharesNothing(t *testing.T) {
 	if diff := cmp.Diff(sample(), c); diff != "" {
 		t.Errorf("the original changed (-want +got)\n%s", diff)
 	}
+}
+
+func static() dynamics.Auth {
+	return dynamics.Auth{Kind: dynamics.AuthStatic, Token: dynamics.Secret{Env: "TOKEN"}}
 }

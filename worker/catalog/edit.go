@@ -6,8 +6,8 @@ import (
 	"postlink/dynamics"
 )
 
-// The edits below change a catalog that the caller owns, usually inside Store.Change. They look at names only; whether the
-// result may be committed is decided there, in one place.
+// The edits below change a catalog that the caller owns, usually inside Store.Change. They check names only. Store.Change decides
+// whether the result may be committed.
 
 // AddInstance adds an instance. The error is an *ExistsError when the name is taken.
 func (c *Catalog) AddInstance(in dynamics.Instance) error {
@@ -21,7 +21,7 @@ func (c *Catalog) AddInstance(in dynamics.Instance) error {
 	return nil
 }
 
-// EditInstance changes how an instance is reached. Its name cannot change: it is part of the identity of every record made
+// EditInstance changes the address and the credentials of an instance. Its name cannot change: it is part of the identity of every record made
 // there. The error is a *NotFoundError.
 func (c *Catalog) EditInstance(name, url string, auth dynamics.Auth) error {
 	in, err := c.instance(name)

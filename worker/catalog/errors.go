@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"postlink/rules"
+	"postlink/rules/source"
 )
 
 var (
@@ -15,11 +16,11 @@ var (
 	// ErrConflict says that the catalog is no longer at the revision that a commit was made for.
 	ErrConflict = errors.New("the catalog was changed by somebody else; look at it again and repeat the change")
 
-	// ErrBusy says that others kept changing the catalog, so that a commit never got its turn.
+	// ErrBusy says that others kept changing the catalog, so that a commit lost every race.
 	ErrBusy = errors.New("the catalog is being changed too often; try again")
 )
 
-// NotFoundError says that a catalog does not hold what was named.
+// NotFoundError says that the catalog has no instance, entity or rule of a name.
 type NotFoundError struct {
 	Kind     string   // instance, entity or rule
 	Name     string   // what was asked for
@@ -56,10 +57,10 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("there is an %s %q already; edit it or choose another name", e.Kind, e.Name)
 }
 
-// InUseError says that active rules need what a change would take away.
+// InUseError says that active rules use an instance or entity that a change would remove or disable.
 type InUseError struct {
-	Instance string   // the instance, and
-	Entity   string   // the entity that would be gone; empty when the instance would be disabled or deleted
+	Instance string   // the instance
+	Entity   string   // the entity that would be removed; empty when the instance would be disabled or deleted
 	Rules    []string // all active rules that use it, sorted
 }
 
@@ -80,8 +81,9 @@ func (e *InUseError) Error() string {
 		what, noun, strings.Join(quoted, ", "), verb, those)
 }
 
-// TargetError says that a rule cannot be active, since its link leads nowhere.
-type TargetError struct {
+// UnconfiguredError says that a rule cannot be active, since it links to an entity that is not configured or to an instance that
+// takes no links.
+type UnconfiguredError struct {
 	Rule     string
 	Instance string
 	Entity   string
@@ -90,11 +92,12 @@ type TargetError struct {
 	Known    []string // names of that kind that exist, sorted
 }
 
-func (e *TargetError) Error() string {
+func (e *UnconfiguredError) Error() string {
 	return fmt.Sprintf("rule %q cannot be active: %s", e.Rule, e.why())
 }
 
-func (e *TargetError) why() string {
+// why is the message without the rule's name, which a Problem shows itself.
+func (e *UnconfiguredError) why() string {
 	switch {
 	case e.Disabled:
 		return fmt.Sprintf("instance %q is disabled; enable it, or link to another one", e.Instance)
@@ -109,18 +112,18 @@ func (e *TargetError) why() string {
 	}
 }
 
-// problem is e at the place in the rule's file that leads nowhere.
-func (e *TargetError) problem(r rules.Rule) rules.Problem {
+// problem is e with the position of the entity or instance in the rule's file.
+func (e *UnconfiguredError) problem(r rules.Rule) source.Problem {
 	at := r.Pos
 	if r.Origin != nil && e.Missing == "entity" {
 		at = r.Origin.Entity
 	} else if r.Origin != nil {
 		at = r.Origin.Instance
 	}
-	return rules.Problem{Pos: at, Rule: r.Name, Message: e.why()}
+	return source.Problem{Pos: at, Rule: r.Name, Message: e.why()}
 }
 
-// enumerate lists names, but not thousands of them: these are hints, never the names that somebody has to act on.
+// enumerate lists some of the names. It is for hints only, never for names that somebody has to act on.
 func enumerate(names []string) string {
 	const most = 20
 	if len(names) <= most {

@@ -9,6 +9,7 @@ import (
 	"postlink/dynamics"
 )
 
+// catalogYAML and the types below are the file format of Load, for writing.
 type catalogYAML struct {
 	Instances []instanceYAML `yaml:"instances,omitempty"`
 	Rules     []ruleYAML     `yaml:"rules,omitempty"`
@@ -85,6 +86,7 @@ func (c *Catalog) Export(w io.Writer) error {
 	return nil
 }
 
+// exportSecret returns nil for a secret without a place, so that its key is left out.
 func exportSecret(s dynamics.Secret) *secretYAML {
 	if s == (dynamics.Secret{}) {
 		return nil

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,16 +10,17 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"postlink/worker/bus"
 )
 
-// LiveOptions say what a Live tells, and how often it makes sure.
+// LiveOptions configure a Live.
 type LiveOptions struct {
 	Store    *Store
 	OnChange func(*Revision) // called by Run after each swap; may be nil
 	OnError  func(error)     // called by Run for a revision that could not be loaded, or a lost watch; may be nil
 
-	// Poll is how often the key is read without being told, in case a watch died unnoticed; default 30 s. After an error
-	// the key is read again sooner.
+	// Poll is how often the watch is renewed, in case the old one died unnoticed; default 30 s. After an error it is renewed sooner.
 	Poll time.Duration
 }
 
@@ -32,23 +34,23 @@ func (o *LiveOptions) validate() error {
 	if o.OnError == nil {
 		o.OnError = func(error) {}
 	}
-	if o.Poll == 0 {
-		o.Poll = 30 * time.Second
-	}
+	o.Poll = cmp.Or(o.Poll, 30*time.Second)
 	if o.Poll < 0 {
 		return fmt.Errorf("follow the catalog: poll interval %s", o.Poll)
 	}
 	return nil
 }
 
-// Live is the revision in force, as one worker sees it. Run alone swaps it, any number of goroutines may read it. Whoever
-// handles a post takes Current once and uses nothing else for that post.
+// Live holds the revision in force, as one worker knows it. Only Run swaps it; any number of goroutines may read it. Take Current
+// once for a post and use that revision throughout.
 type Live struct {
 	opts    LiveOptions
 	current atomic.Pointer[Revision]
 	ready   chan struct{}
 	once    sync.Once
-	created time.Time // when the server stored the pointer to current; only Run uses it
+	mu      sync.Mutex
+	changed chan struct{} // closed and renewed with each swap
+	created time.Time     // when the server stored the pointer to current; only Run uses it
 }
 
 // NewLive returns a Live that Run fills.
@@ -56,11 +58,18 @@ func NewLive(opts LiveOptions) (*Live, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Live{opts: opts, ready: make(chan struct{})}, nil
+	return &Live{opts: opts, ready: make(chan struct{}), changed: make(chan struct{})}, nil
 }
 
 // Current returns the revision in force, or nil before the first one is loaded.
 func (l *Live) Current() *Revision { return l.current.Load() }
+
+// Changed is closed when Current changes next. Who follows the catalog takes the channel first, then the revision.
+func (l *Live) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.changed
+}
 
 // Ready is closed when the first revision is loaded.
 func (l *Live) Ready() <-chan struct{} { return l.ready }
@@ -76,7 +85,7 @@ func (l *Live) Run(ctx context.Context) error {
 			break
 		}
 		if err == nil {
-			retry = soon // it was only time to look whether the watch still lives
+			retry = soon // the watch is renewed as planned
 			continue
 		}
 		l.opts.OnError(err)
@@ -88,14 +97,14 @@ func (l *Live) Run(ctx context.Context) error {
 	return nil
 }
 
-// follow watches the key until something is wrong, or until it is time for a new watch: the first thing a watch tells is
-// what is in force, so that a new one every Poll also finds what an old one missed.
+// follow watches the key for the time of Poll, or until an error. A new watch first delivers the current value, so that it also
+// finds what the watch before it missed.
 func (l *Live) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := l.opts.Store.opts.KV.Watch(ctx, key)
+	w, err := l.opts.Store.kv.Watch(ctx, key)
 	if err != nil {
-		return fmt.Errorf("watch the catalog: %w", err)
+		return fmt.Errorf("watch the catalog: %w", bus.Unreachable(err))
 	}
 	defer func() { _ = w.Stop() }()
 	renew := time.NewTimer(l.opts.Poll)
@@ -111,7 +120,7 @@ func (l *Live) follow(ctx context.Context) error {
 				return errors.New("watch the catalog: the watch ended; watching again")
 			}
 			if e == nil {
-				continue // all of what was there has been told
+				continue // the end of the values that were there at the start
 			}
 			if err := l.take(ctx, e); err != nil {
 				return err
@@ -120,8 +129,8 @@ func (l *Live) follow(ctx context.Context) error {
 	}
 }
 
-// take swaps to what the key says, if that is newer than what is in force. A bucket that was made anew counts from 1 again,
-// but its entries are later.
+// take swaps to the revision that the key names, if it is newer. A bucket that was created anew counts from 1 again, so the time of
+// the entry decides too.
 func (l *Live) take(ctx context.Context, e jetstream.KeyValueEntry) error {
 	if cur := l.Current(); cur != nil && e.Revision() <= cur.Number && !e.Created().After(l.created) {
 		return nil
@@ -140,6 +149,10 @@ func (l *Live) take(ctx context.Context, e jetstream.KeyValueEntry) error {
 	l.current.Store(rev)
 	l.created = e.Created()
 	l.once.Do(func() { close(l.ready) })
+	l.mu.Lock()
+	close(l.changed)
+	l.changed = make(chan struct{})
+	l.mu.Unlock()
 	l.opts.OnChange(rev)
 	return nil
 }

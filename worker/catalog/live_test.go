@@ -125,17 +125,17 @@ func TestABadRevisionNeverReplacesAGoodOne(t *testing.T) {
 		"its content is missing": {func(t *testing.T, b *bus.Bus) error {
 			p := readPointer(t, b)
 			p["id"] = strings.Repeat("1", 64)
-			return putPointer(t.Context(), b, p, "blob", "nowhere")
+			return putPointer(t.Context(), bucket(t, b), p, "blob", "nowhere")
 		}, "object not found"},
 		"its content is another": {func(t *testing.T, b *bus.Bus) error {
-			return putPointer(t.Context(), b, readPointer(t, b), "id", strings.Repeat("1", 64))
+			return putPointer(t.Context(), bucket(t, b), readPointer(t, b), "id", strings.Repeat("1", 64))
 		}, "it is damaged"},
 		"it is not a pointer": {func(t *testing.T, b *bus.Bus) error {
-			_, err := b.Catalog().PutString(t.Context(), "current", "{")
+			_, err := bucket(t, b).PutString(t.Context(), "current", "{")
 			return err
 		}, "read catalog revision 2"},
 		"it was deleted": {func(t *testing.T, b *bus.Bus) error {
-			return b.Catalog().Delete(t.Context(), "current")
+			return bucket(t, b).Delete(t.Context(), "current")
 		}, "apply it again"},
 		"it does not compile": {func(t *testing.T, b *bus.Bus) error {
 			return forge(t, b, `{"format":1,"instances":[],"rules":[{"name":"x","when":"post.","instance":"a","entity":"b","age":1}]}`)
@@ -163,7 +163,7 @@ func TestABadRevisionNeverReplacesAGoodOne(t *testing.T) {
 				t.Errorf("revision %d is in force", cur.Number)
 			}
 			// The way out: put the good one back by hand, or, where nothing can be read, delete the pointer first.
-			if err := b.Catalog().Delete(t.Context(), "current"); err != nil {
+			if err := bucket(t, b).Delete(t.Context(), "current"); err != nil {
 				t.Fatal(err)
 			}
 			f.until(t, apply(t, s, variant(1)))
@@ -175,7 +175,7 @@ func TestALiveCatalogSurvivesARestartOfNATS(t *testing.T) {
 	t.Parallel()
 	dir, address := t.TempDir(), freeAddress(t)
 	start := func() *bus.Server {
-		server, err := bus.StartServer(bus.ServerOptions{Dir: filepath.Join(dir, "js"), Listen: address, SyncInterval: time.Minute})
+		server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: filepath.Join(dir, "js"), Listen: address, SyncInterval: time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -209,7 +209,7 @@ func freeAddress(t *testing.T) string {
 
 func TestALiveCatalogFollowsABucketThatWasMadeAnew(t *testing.T) {
 	t.Parallel()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func TestALiveCatalogFollowsABucketThatWasMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(js.DeleteKeyValue(t.Context(), "catalog"), js.DeleteObjectStore(t.Context(), "catalog")); err != nil {
+	if err := errors.Join(js.DeleteKeyValue(t.Context(), b.BucketName("catalog")), js.DeleteObjectStore(t.Context(), b.BucketName("catalog"))); err != nil {
 		t.Fatal(err)
 	}
 	again := apply(t, open(t, connect(t, bus.Options{Server: server})), variant(3))
@@ -243,10 +243,10 @@ func TestALiveCatalogFollowsABucketThatWasMadeAnew(t *testing.T) {
 func forge(t *testing.T, b *bus.Bus, document string) error {
 	t.Helper()
 	id, packed := pack(t, document)
-	if _, err := b.CatalogBlobs().PutBytes(t.Context(), "forged", packed); err != nil {
+	if _, err := blobs(t, b).PutBytes(t.Context(), "forged", packed); err != nil {
 		return err
 	}
 	p := readPointer(t, b)
 	p["id"] = id
-	return putPointer(t.Context(), b, p, "blob", "forged")
+	return putPointer(t.Context(), bucket(t, b), p, "blob", "forged")
 }

@@ -10,55 +10,58 @@ import (
 	"strings"
 
 	"postlink/rules"
+	"postlink/rules/source"
 )
 
-// maxDepth of folders in folders: more is a link that leads back.
+// maxDepth of folders in each other. Deeper ones come from a symbolic link to a folder above.
 const maxDepth = 16
 
 // Load reads a catalog from YAML files and folders, whose contents are taken together as one. Of a folder, and of the
 // folders in it, every *.yaml and *.yml file counts, in the order of their names, except hidden ones (which is how a mounted
 // ConfigMap keeps its versions) and rule tests, *_test.yaml. Links to files and folders are followed.
 //
-// The error is rules.Problems: everything that is wrong with any of the files. A catalog that is returned can be applied.
+// The error is source.Problems: everything that is wrong with any of the files. A catalog that is returned can be applied.
 func Load(paths ...string) (*Catalog, error) {
-	r := newReader()
+	l := newLoader()
 	for _, p := range paths {
 		info, err := os.Stat(p)
 		switch {
 		case err != nil:
-			r.refuse(p, "this catalog cannot be read: %v", reason(err))
+			l.refuse(p, "this catalog cannot be read: %v", reason(err))
 		case info.IsDir():
-			r.version(p)
+			l.version(p)
 		default:
 			data, err := os.ReadFile(p)
-			r.file(p, data, err)
+			l.file(p, data, err)
 		}
 	}
-	return r.finish(strings.Join(paths, ", "))
+	return l.finish(strings.Join(paths, ", "))
 }
 
 // LoadFS reads a catalog from the files of fsys, as Load does from a folder.
 func LoadFS(fsys fs.FS) (*Catalog, error) {
-	r := newReader()
-	for _, f := range r.list(fsys, ".", filepath.ToSlash, 0) {
+	l := newLoader()
+	for _, f := range l.list(fsys, ".", filepath.ToSlash, 0) {
 		data, err := fs.ReadFile(fsys, f)
-		r.file(f, data, err)
+		l.file(f, data, err)
 	}
-	return r.finish("the catalog")
+	return l.finish("the catalog")
 }
 
-type reader struct {
+// loader collects the catalog and the problems of several files. It remembers where every value stands, since validate knows values
+// only by their place in the catalog.
+type loader struct {
 	catalog  Catalog
-	places   map[place]rules.Node
-	problems rules.Problems
+	places   map[place]source.Node
+	problems source.Problems
 	files    int
 }
 
-func newReader() *reader { return &reader{places: map[place]rules.Node{}} }
+func newLoader() *loader { return &loader{places: map[place]source.Node{}} }
 
-// version reads a folder. The volume of a ConfigMap may be swapped while it is read; then what was read mixes two versions,
-// and the new one is read instead.
-func (r *reader) version(dir string) {
+// version reads a folder. Kubernetes may swap the volume of a ConfigMap meanwhile. Then the files read are of two versions, and the
+// folder is read again.
+func (l *loader) version(dir string) {
 	const tries = 5
 	type content struct {
 		name string
@@ -67,7 +70,7 @@ func (r *reader) version(dir string) {
 	}
 	for try := 1; ; try++ {
 		before, _ := os.Readlink(filepath.Join(dir, "..data"))
-		listed := &reader{}
+		listed := &loader{}
 		var contents []content
 		for _, f := range listed.list(os.DirFS(dir), ".", func(name string) string { return filepath.Join(dir, filepath.FromSlash(name)) }, 0) {
 			name := filepath.Join(dir, filepath.FromSlash(f))
@@ -77,23 +80,23 @@ func (r *reader) version(dir string) {
 		if after, _ := os.Readlink(filepath.Join(dir, "..data")); after != before && try < tries {
 			continue
 		}
-		r.problems = append(r.problems, listed.problems...)
+		l.problems = append(l.problems, listed.problems...)
 		for _, c := range contents {
-			r.file(c.name, c.data, c.err)
+			l.file(c.name, c.data, c.err)
 		}
 		return
 	}
 }
 
-// list returns the catalog files of a folder and of those in it. show gives a file the name that people know it by.
-func (r *reader) list(fsys fs.FS, dir string, show func(string) string, depth int) []string {
+// list returns the catalog files of a folder and of those in it. show returns the name of a file for messages.
+func (l *loader) list(fsys fs.FS, dir string, show func(string) string, depth int) []string {
 	if depth > maxDepth {
-		r.refuse(show(dir), "folders stand more than %d deep in each other; is this a link that leads back?", maxDepth)
+		l.refuse(show(dir), "folders stand more than %d deep in each other; is this a link that leads back?", maxDepth)
 		return nil
 	}
 	entries, err := fs.ReadDir(fsys, dir)
 	if err != nil {
-		r.refuse(show(dir), "this folder cannot be read: %v", reason(err))
+		l.refuse(show(dir), "this folder cannot be read: %v", reason(err))
 		return nil
 	}
 	var files []string
@@ -105,12 +108,12 @@ func (r *reader) list(fsys fs.FS, dir string, show func(string) string, depth in
 		info, err := fs.Stat(fsys, name)
 		switch {
 		case err == nil && info.IsDir():
-			files = append(files, r.list(fsys, name, show, depth+1)...)
+			files = append(files, l.list(fsys, name, show, depth+1)...)
 		case !isCatalogFile(e.Name()):
 		case err != nil:
-			r.refuse(show(name), "this file cannot be read: %v", reason(err))
+			l.refuse(show(name), "this file cannot be read: %v", reason(err))
 		case !info.Mode().IsRegular():
-			r.refuse(show(name), "this is not a regular file")
+			l.refuse(show(name), "this is not a regular file")
 		default:
 			files = append(files, name)
 		}
@@ -118,57 +121,60 @@ func (r *reader) list(fsys fs.FS, dir string, show func(string) string, depth in
 	return files
 }
 
+// isCatalogFile reports whether a file of that name belongs to a catalog.
 func isCatalogFile(name string) bool {
 	ext := path.Ext(name)
 	return (ext == ".yaml" || ext == ".yml") && !strings.HasSuffix(strings.TrimSuffix(name, ext), "_test")
 }
 
-func (r *reader) file(name string, data []byte, err error) {
-	r.files++
+// file reads one file. It keeps going after problems, so that all files are read.
+func (l *loader) file(name string, data []byte, err error) {
+	l.files++
 	if err != nil {
-		r.refuse(name, "this file cannot be read: %v", reason(err))
+		l.refuse(name, "this file cannot be read: %v", reason(err))
 		return
 	}
-	before := len(r.problems)
-	root, ok := rules.Parse(name, data, &r.problems)
-	fields := map[string]rules.Node{}
+	before := len(l.problems)
+	root, ok := source.Parse(name, data, &l.problems)
+	fields := map[string]source.Node{}
 	if ok {
 		fields = root.Fields("instances", "rules")
 	}
 	for _, item := range fields["instances"].Items() {
-		r.instance(item)
+		l.instance(item)
 	}
-	for i := range r.problems[before:] {
-		// A line of this part of a catalog may hold a secret that somebody wrote where it does not belong.
-		r.problems[before+i].Snippet = ""
+	for i := range l.problems[before:] {
+		// Lines about instances are not shown: somebody may have written a secret into the wrong place.
+		l.problems[before+i].Snippet = ""
 	}
-	r.catalog.Rules = append(r.catalog.Rules, rules.ReadRules(fields["rules"])...)
+	l.catalog.Rules = append(l.catalog.Rules, rules.ReadRules(fields["rules"])...)
 }
 
-// finish checks what the files say together.
-func (r *reader) finish(what string) (*Catalog, error) {
-	c := &r.catalog
-	if len(r.problems) == 0 && r.files == 0 {
-		r.refuse(what, "there is no catalog file (*.yaml) here")
+// finish checks the catalog that all files make together.
+func (l *loader) finish(what string) (*Catalog, error) {
+	c := &l.catalog
+	if len(l.problems) == 0 && l.files == 0 {
+		l.refuse(what, "there is no catalog file (*.yaml) here")
 	}
-	if len(r.problems) == 0 && len(c.Instances)+len(c.Rules) == 0 {
-		r.refuse(what, "there is no instance and no rule here")
+	if len(l.problems) == 0 && len(c.Instances)+len(c.Rules) == 0 {
+		l.refuse(what, "there is no instance and no rule here")
 	}
-	r.check()
-	if len(r.problems) > 0 {
-		r.problems.Sort()
-		return nil, r.problems
+	l.check()
+	if len(l.problems) > 0 {
+		l.problems.Sort()
+		return nil, l.problems
 	}
-	c.settle(&Catalog{})
+	c.normalize()
+	c.inherit(&Catalog{})
 	return c, nil
 }
 
 // refuse reports something about a whole file or folder.
-func (r *reader) refuse(file, format string, args ...any) {
-	r.problems = append(r.problems, rules.Problem{Pos: rules.Position{File: file}, Message: fmt.Sprintf(format, args...)})
+func (l *loader) refuse(file, format string, args ...any) {
+	l.problems = append(l.problems, source.Problem{Pos: source.Position{File: file}, Message: fmt.Sprintf(format, args...)})
 }
 
-// reason is err without the path, which the position names already.
+// reason is err without the path, which the position shows already.
 func reason(err error) error {
 	for {
 		inner := &fs.PathError{}

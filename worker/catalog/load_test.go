@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"postlink/rules"
+	"postlink/rules/source"
 	"postlink/worker/catalog"
 )
 
@@ -57,7 +58,7 @@ func TestFixtures(t *testing.T) {
 			if err == nil || c != nil || len(want) == 0 {
 				t.Fatalf("want errors %q, got %v", want, err)
 			}
-			var got rules.Problems
+			var got source.Problems
 			if !errors.As(err, &got) {
 				t.Fatalf("got %T: %v", err, err)
 			}
@@ -313,7 +314,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := catalog.LoadFS(oneFile(string(data)))
 		if err != nil {
-			var problems rules.Problems
+			var problems source.Problems
 			if !errors.As(err, &problems) || len(problems) == 0 || err.Error() == "" {
 				t.Fatalf("got %T: %v", err, err)
 			}

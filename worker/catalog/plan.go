@@ -28,7 +28,7 @@ type Difference struct {
 	Details  []string `json:"details,omitempty"`  // what changed in it, in words
 }
 
-// String is the line for a person: ~ rule "delays": deactivated, condition.
+// String is one line of text: ~ rule "delays": deactivated, condition.
 func (d Difference) String() string {
 	sign := map[string]string{Added: "+", Removed: "-", Changed: "~"}[d.Op]
 	var b strings.Builder
@@ -49,7 +49,7 @@ func (d Difference) String() string {
 // Empty reports whether nothing changes.
 func (p Plan) Empty() bool { return len(p) == 0 }
 
-// String is the plan for a person, a line for each difference.
+// String is the plan as text, one line for each difference.
 func (p Plan) String() string {
 	var b strings.Builder
 	for _, d := range p {
@@ -58,7 +58,7 @@ func (p Plan) String() string {
 	return b.String()
 }
 
-// compare plans the way from one settled catalog to another.
+// compare says what changes from one normalized catalog to another.
 func compare(from, to *Catalog) Plan {
 	plan := Plan{}
 	eachPair(from.Instances, to.Instances, func(in dynamics.Instance) string { return in.Name },
@@ -83,6 +83,7 @@ func compare(from, to *Catalog) Plan {
 	return plan
 }
 
+// compareInstances says what changes in an instance and its entities. One of a and b is nil for an instance that comes or goes.
 func compareInstances(a, b *dynamics.Instance) []Difference {
 	var ds []Difference
 	switch {
@@ -122,6 +123,7 @@ func compareInstances(a, b *dynamics.Instance) []Difference {
 	return ds
 }
 
+// fieldsOf lists the fields of an entity.
 func fieldsOf(e *dynamics.Entity) string {
 	if len(e.Fields) == 0 {
 		return "no fields"
@@ -129,13 +131,15 @@ func fieldsOf(e *dynamics.Entity) string {
 	return "fields " + strings.Join(e.Fields, " ")
 }
 
+// compareRules says in words what changes in a rule. Its age and the time of its activation follow from the commit, so they do not
+// count.
 func compareRules(a, b *rules.Rule) []string {
 	details := appendSwitch(nil, a.Active, b.Active, "activated", "deactivated")
 	if a.When != b.When {
 		details = append(details, "condition")
 	}
 	if a.Link.Instance != b.Link.Instance || a.Link.Entity != b.Link.Entity {
-		details = append(details, fmt.Sprintf("target %s of %s -> %s of %s", a.Link.Entity, a.Link.Instance, b.Link.Entity, b.Link.Instance))
+		details = append(details, fmt.Sprintf("links to %s of %s -> %s of %s", a.Link.Entity, a.Link.Instance, b.Link.Entity, b.Link.Instance))
 	}
 	if a.Link.Notes != b.Link.Notes {
 		details = append(details, "notes")
@@ -143,6 +147,7 @@ func compareRules(a, b *rules.Rule) []string {
 	return details
 }
 
+// appendSwitch adds one of two words where a switch was turned on or off.
 func appendSwitch(details []string, a, b bool, on, off string) []string {
 	switch {
 	case a == b:
@@ -154,8 +159,7 @@ func appendSwitch(details []string, a, b bool, on, off string) []string {
 	}
 }
 
-// eachPair calls visit for every name in from or to, nil standing for the side that lacks it: first, in order, what from
-// holds, then what only to holds.
+// eachPair calls visit for every name in from, in order, and then for every name that only to has. A side without the name is nil.
 func eachPair[T any](from, to []T, name func(T) string, visit func(a, b *T)) {
 	index := make(map[string]*T, len(to))
 	for i := range to {

@@ -38,7 +38,7 @@ func TestPlans(t *testing.T) {
 			c.Rules[0].Active, c.Rules[0].When = false, "post.isReply"
 			c.Rules[1].Active, c.Rules[1].Link = true, rules.Link{Instance: "fabrikam", Entity: "new_complaint", Notes: "thanks"}
 			return nil
-		}, "~ rule \"flights\": deactivated, condition\n~ rule \"praise\": activated, target lead of contoso -> new_complaint of fabrikam, notes\n"},
+		}, "~ rule \"flights\": deactivated, condition\n~ rule \"praise\": activated, links to lead of contoso -> new_complaint of fabrikam, notes\n"},
 		"rules come and go": {func(c *catalog.Catalog) error {
 			c.Rules = append(c.Rules[1:], rules.Rule{Name: "new one", When: "true", Link: rules.Link{Instance: "x", Entity: "y"}})
 			return nil
@@ -68,14 +68,18 @@ func TestAPlanAsJSON(t *testing.T) {
 	t.Parallel()
 	s := open(t, startBus(t))
 	apply(t, s, sample())
-	next := sample()
+	next, fewer := sample(), sample()
 	next.Rules[1].Active = true
+	if err := fewer.DeleteInstance("fabrikam"); err != nil {
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		next *catalog.Catalog
 		want string
 	}{
-		"a change":  {next, `[{"op":"changed","kind":"rule","name":"praise","details":["activated"]}]`},
-		"no change": {sample(), `[]`},
+		"a change":           {next, `[{"op":"changed","kind":"rule","name":"praise","details":["activated"]}]`},
+		"a removed instance": {fewer, `[{"op":"removed","kind":"instance","name":"fabrikam"},{"op":"removed","kind":"entity","name":"new_complaint","instance":"fabrikam"}]`},
+		"no change":          {sample(), `[]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -97,7 +101,7 @@ func TestAPlanIsEmptyExactlyWhenTheContentIsTheSame(t *testing.T) {
 	b := startBus(t)
 	s := open(t, b)
 	rapid.Check(t, func(rt *rapid.T) {
-		if err := b.Catalog().Delete(t.Context(), "current"); err != nil {
+		if err := bucket(t, b).Delete(t.Context(), "current"); err != nil {
 			rt.Fatal(err)
 		}
 		from, to := drawCatalog(rt), drawCatalog(rt)

@@ -21,14 +21,14 @@ type Header struct {
 	At      time.Time `json:"at"`      // when, in UTC
 }
 
-// Revision is a catalog that was committed, ready to be matched against. It is shared and must not be changed.
+// Revision is a committed catalog with its compiled rules. It is shared and must not be changed.
 type Revision struct {
 	Header
 	Catalog *Catalog
 	Set     *rules.Set
 }
 
-// pointer is what the store's key holds: a revision's header and where its content is. The number is the key's own.
+// pointer is the value of the key: a revision's header and the name of its blob. The number is that of the key's entry.
 type pointer struct {
 	Header
 	blob string

@@ -1,66 +1,65 @@
 package catalog
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
+
+	"postlink/worker/bus"
 )
 
 const (
-	key = "current" // of the pointer to the revision in force, the only key of its bucket
+	// Keys of the bucket.
+	key     = "current" // the pointer to the revision in force
+	started = "started" // the hash of the catalog that ApplyAtStart applied last
 
-	blobWait = time.Minute // for a whole catalog to travel
-
-	// A blob can be a moment later than the pointer to it, on another server of a cluster.
-	blobTries = 5
-	blobPause = 20 * time.Millisecond
-
-	// So can the pointer itself be, on a server that is behind the revision that a commit was made for.
-	behindTries = 10
+	behindTries = 10 // how often to read again when the server does not know the revision yet that a commit is for
 )
 
-// Options say where a catalog is kept.
+// Options configure a Store.
 type Options struct {
-	KV    jetstream.KeyValue    // holds the pointer, with the bucket's full history
-	Blobs jetstream.ObjectStore // holds the content of every revision in that history
-	Now   func() time.Time      // default: the clock of the NATS server, which also stamps the posts
-	Tries int                   // how often a commit runs again after losing a race, before ErrBusy; default 64
+	Now   func() time.Time // default: the clock of the NATS server, which also stamps the posts
+	Tries int              // how often a commit runs again after losing a race, before ErrBusy; default 64
 }
 
-func (o *Options) validate() error {
-	if o.KV == nil || o.Blobs == nil {
-		return errors.New("open the catalog: a bucket and an object store are needed")
-	}
-	if o.Tries == 0 {
-		o.Tries = 64
-	}
-	if o.Tries < 0 {
-		return fmt.Errorf("open the catalog: %d tries", o.Tries)
-	}
-	return nil
-}
-
-// Store keeps the catalog that all workers share, and the revisions before it. It is safe for concurrent use, also by any
-// number of stores over the same buckets.
+// Store keeps the catalog that all workers share, and the revisions before it. It is safe for concurrent use, and so are any number
+// of stores over the same buckets.
 type Store struct {
-	opts Options
-	last atomic.Pointer[Revision] // the revision that was loaded last, to spare compiling what did not change
+	opts  Options
+	kv    jetstream.KeyValue       // holds the pointer, with its full history
+	blobs jetstream.ObjectStore    // holds the content of every revision in that history
+	last  atomic.Pointer[Revision] // the revision that was loaded last; the same content is not compiled again
 }
 
-// New returns the store over the buckets in opts.
-func New(opts Options) (*Store, error) {
-	if err := opts.validate(); err != nil {
+// Open declares where the catalog is kept, and returns the store.
+func Open(ctx context.Context, b *bus.Bus, opts Options) (*Store, error) {
+	kv, err := b.DeclareBucket(ctx, jetstream.KeyValueConfig{
+		Bucket:      "catalog",
+		Description: "Which catalog is in force, and the last ones before it.",
+		History:     jetstream.KeyValueMaxHistory,
+	})
+	if err != nil {
 		return nil, err
 	}
-	return &Store{opts: opts}, nil
+	blobs, err := b.DeclareObjectStore(ctx, jetstream.ObjectStoreConfig{Bucket: "catalog", Description: "Catalogs by their content."})
+	if err != nil {
+		return nil, err
+	}
+	return New(kv, blobs, opts), nil
+}
+
+// New returns the store over a bucket, with its full history, and an object store.
+func New(kv jetstream.KeyValue, blobs jetstream.ObjectStore, opts Options) *Store {
+	opts.Tries = cmp.Or(opts.Tries, 64)
+	return &Store{opts: opts, kv: kv, blobs: blobs}
 }
 
 // Commit says who makes a change, and why.
@@ -79,32 +78,16 @@ func (s *Store) Current(ctx context.Context) (*Revision, error) {
 	return s.load(ctx, p)
 }
 
-// Revision returns one of the last revisions by its number. The error is a *NotFoundError for others.
-func (s *Store) Revision(ctx context.Context, number uint64) (*Revision, error) {
-	e, err := s.opts.KV.GetRevision(ctx, key, number)
-	if errors.Is(err, jetstream.ErrKeyNotFound) {
-		return nil, &NotFoundError{Kind: "revision", Name: strconv.FormatUint(number, 10)}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read catalog revision %d: %w", number, err)
-	}
-	p, err := decodePointer(e)
-	if err != nil {
-		return nil, err
-	}
-	return s.load(ctx, p)
-}
-
 // History returns the last revisions that are kept, the newest first; empty when there never was one.
 func (s *Store) History(ctx context.Context) ([]Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, blobWait)
 	defer cancel()
-	entries, err := s.opts.KV.History(ctx, key)
+	entries, err := s.kv.History(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the history of the catalog: %w", err)
+		return nil, fmt.Errorf("read the history of the catalog: %w", bus.Unreachable(err))
 	}
 	var headers []Header
 	for _, e := range slices.Backward(entries) {
@@ -130,12 +113,58 @@ func (s *Store) Plan(ctx context.Context, next *Catalog) (Plan, error) {
 	return plan, err
 }
 
-// Apply puts next in force in place of the whole catalog. Rules keep the age of the rule of the same name; those that enter
-// are newer in the order they have in next. Errors are those of Change.
+// Apply replaces the whole catalog by next. Rules keep the age of the rule of the same name. New rules get higher ages, in the
+// order they have in next. Errors are those of Change.
 func (s *Store) Apply(ctx context.Context, next *Catalog, by Commit) (*Revision, Plan, error) {
 	return s.Change(ctx, by, replaceBy(next))
 }
 
+// ApplyAtStart applies the catalog that a process is started with, unless the last start applied the same one: then the changes that
+// people have made since stay. Of several processes that start at once, one applies it. changed reports whether this call put
+// another revision in force. Errors are those of Change.
+func (s *Store) ApplyAtStart(ctx context.Context, next *Catalog, by Commit) (changed bool, err error) {
+	hash, err := next.contentHash()
+	if err != nil {
+		return false, err
+	}
+	for range s.opts.Tries {
+		base, err := s.base(ctx)
+		if err != nil {
+			return false, err
+		}
+		last, err := s.kv.Get(ctx, started)
+		switch {
+		case err == nil && string(last.Value()) == hash && base.Number != 0:
+			return false, nil
+		case err != nil && !errors.Is(err, jetstream.ErrKeyNotFound):
+			return false, fmt.Errorf("read which catalog the last start applied: %w", bus.Unreachable(err))
+		}
+		by.Base = base.Number
+		_, plan, err := s.Apply(ctx, next, by)
+		if errors.Is(err, ErrConflict) {
+			continue // another process may have applied it
+		}
+		if err != nil {
+			return false, err
+		}
+		if _, err := s.kv.PutString(ctx, started, hash); err != nil {
+			return !plan.Empty(), fmt.Errorf("remember which catalog this start applied: %w; the next start applies it again", bus.Unreachable(err))
+		}
+		return !plan.Empty(), nil
+	}
+	return false, fmt.Errorf("apply the catalog of this start: %w", ErrBusy)
+}
+
+// contentHash is the hash of a catalog's content. It does not depend on the files that the catalog was read from.
+func (c *Catalog) contentHash() (string, error) {
+	var content bytes.Buffer
+	if err := c.Export(&content); err != nil {
+		return "", err
+	}
+	return hash(content.Bytes()), nil
+}
+
+// replaceBy is the edit that replaces the whole catalog. It clones next, since an edit may run several times.
 func replaceBy(next *Catalog) func(*Catalog) error {
 	return func(c *Catalog) error {
 		*c = *next.Clone()
@@ -143,13 +172,13 @@ func replaceBy(next *Catalog) func(*Catalog) error {
 	}
 }
 
-// Change runs edit on a copy of the catalog in force, an empty one before the first, and commits the result: whole, or not
-// at all. When somebody else commits meanwhile, edit runs again on what they left, so it must depend on nothing but its
-// argument. It returns the revision that is in force then, which is the old one when nothing changed.
+// Change runs edit on a copy of the catalog in force, or on an empty catalog before the first, and commits the whole result or
+// nothing. When somebody else commits meanwhile, edit runs again on their revision, so it must depend on its argument alone. Change
+// returns the revision in force afterwards, which is the old one when nothing changed.
 //
-// The error is what edit returned; rules.Problems for a catalog that is not valid; *InUseError or *TargetError from the
+// The error is what edit returned; source.Problems for a catalog that is not valid; *InUseError or *UnconfiguredError from the
 // guard, several of them joined; ErrConflict when the catalog is not at by.Base; ErrBusy when the race could not be won. After
-// any other error, of NATS, the change may have been made or not.
+// any other error, which is of NATS, the change may have been made or not.
 func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error) (*Revision, Plan, error) {
 	var d draft
 	defer func() { s.discard(ctx, d) }()
@@ -194,24 +223,24 @@ func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error
 	return nil, nil, fmt.Errorf("change the catalog, which others changed %d times meanwhile: %w", s.opts.Tries, ErrBusy)
 }
 
-// now is the time of a commit. Rules act on posts that arrive from their activation on, and it is the server that says when a
-// post arrived: by its clock, nobody's wrong one can make a rule miss posts.
+// now is the time of a commit. Rules act on posts that arrive after their activation. The server stamps the arrival of posts, so
+// its clock also gives the time of activation: a worker with a wrong clock could make rules miss posts.
 func (s *Store) now(ctx context.Context) (time.Time, error) {
 	if s.opts.Now != nil {
 		return s.opts.Now().UTC(), nil
 	}
-	status, err := s.opts.KV.Status(ctx)
+	status, err := s.kv.Status(ctx)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("ask NATS for the time: %w", err)
+		return time.Time{}, fmt.Errorf("ask NATS for the time: %w", bus.Unreachable(err))
 	}
 	bucket, ok := status.(*jetstream.KeyValueBucketStatus)
-	if !ok || bucket.StreamInfo().TimeStamp.IsZero() { // a server before 2.10 does not tell
+	if !ok || bucket.StreamInfo().TimeStamp.IsZero() { // servers before 2.10 do not send their time
 		return time.Now().UTC(), nil
 	}
 	return bucket.StreamInfo().TimeStamp.UTC(), nil
 }
 
-// base is the revision in force, or an empty one with number 0.
+// base is the revision that a change starts from: the one in force, or an empty one with number 0.
 func (s *Store) base(ctx context.Context) (*Revision, error) {
 	rev, err := s.Current(ctx)
 	if errors.Is(err, ErrEmpty) {
@@ -220,7 +249,8 @@ func (s *Store) base(ctx context.Context) (*Revision, error) {
 	return rev, err
 }
 
-// prepare edits a copy of base, as of a time, and makes sure that it may follow.
+// prepare edits a copy of base, as of a time, and checks whether the result may be committed. The guard is checked before the rules
+// are compiled, since it is the error that people can do most about; the plan is returned with both errors.
 func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision, Plan, error) {
 	c := base.Catalog.Clone()
 	if err := edit(c); err != nil {
@@ -229,7 +259,8 @@ func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision
 	if problems := c.problems(); len(problems) > 0 {
 		return nil, nil, problems
 	}
-	c.settle(base.Catalog)
+	c.normalize()
+	c.inherit(base.Catalog)
 	c.activate(at)
 	plan := compare(base.Catalog, c)
 	if err := c.guard(base.Catalog); err != nil {
@@ -243,54 +274,10 @@ func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision
 	return &Revision{Catalog: c, Set: set}, plan, nil
 }
 
-// draft is content that was uploaded and that no pointer names, or that one may name.
-type draft struct {
-	id   string
-	blob string
-	kept bool // a pointer names it, or may
-}
-
-// upload stores the content of next under a name of its own, unless d holds it already.
-func (s *Store) upload(ctx context.Context, next *Revision, d *draft) error {
-	id, data, err := encode(next.Catalog)
-	if err != nil {
-		return err
-	}
-	next.ID = id
-	if d.id == id {
-		return nil
-	}
-	s.discard(ctx, *d)
-	packed, err := pack(data)
-	if err != nil {
-		return err
-	}
-	// The name is never used twice: what nobody points to can be deleted, whatever others are uploading.
-	*d = draft{id: id, blob: id + "." + nuid.Next()}
-	ctx, cancel := context.WithTimeout(ctx, blobWait)
-	defer cancel()
-	if _, err := s.opts.Blobs.PutBytes(ctx, d.blob, packed); err != nil {
-		return fmt.Errorf("store catalog %s: %w", id, err)
-	}
-	return nil
-}
-
-// discard deletes a draft that came to nothing. What cannot be deleted stays as garbage and harms nobody.
-func (s *Store) discard(ctx context.Context, d draft) {
-	if d.blob != "" && !d.kept {
-		s.remove(ctx, d.blob)
-	}
-}
-
-func (s *Store) remove(ctx context.Context, blob string) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	_ = s.opts.Blobs.Delete(ctx, blob)
-}
-
 var errStale = errors.New("somebody else changed the catalog")
 
-// point puts next in force if base still is. The error is errStale when it is not.
+// point puts next in force if base still is: this compare-and-set is the one place where a commit happens. The error is errStale when
+// base is no longer in force. After any other error nobody knows whether the pointer was written, so the draft stays.
 func (s *Store) point(ctx context.Context, base, next *Revision, d *draft) error {
 	leaving := s.leaving(ctx, base.Number)
 	p := pointer{next.Header, d.blob}
@@ -300,16 +287,16 @@ func (s *Store) point(ctx context.Context, base, next *Revision, d *draft) error
 	}
 	var number uint64
 	if base.Number == 0 {
-		number, err = s.opts.KV.Create(ctx, key, value)
+		number, err = s.kv.Create(ctx, key, value)
 	} else {
-		number, err = s.opts.KV.Update(ctx, key, value, base.Number)
+		number, err = s.kv.Update(ctx, key, value, base.Number)
 	}
 	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) || errors.Is(err, jetstream.ErrKeyExists) {
 		return errStale
 	}
 	d.kept = true
 	if err != nil {
-		return fmt.Errorf("put catalog %s in force: %w; look whether it is, and repeat the change if not", next.ID, err)
+		return fmt.Errorf("put catalog %s in force: %w; look whether it is, and repeat the change if not", next.ID, bus.Unreachable(err))
 	}
 	next.Number = number
 	if leaving != "" {
@@ -318,77 +305,33 @@ func (s *Store) point(ctx context.Context, base, next *Revision, d *draft) error
 	return nil
 }
 
-// leaving names the blob of the revision that the next one pushes out of the history. Only the winner of that step may
-// delete it.
-func (s *Store) leaving(ctx context.Context, number uint64) string {
-	if number < jetstream.KeyValueMaxHistory {
-		return ""
-	}
-	e, err := s.opts.KV.GetRevision(ctx, key, number-jetstream.KeyValueMaxHistory+1)
-	if err != nil {
-		return ""
-	}
-	p, err := decodePointer(e)
-	if err != nil {
-		return ""
-	}
-	return p.blob
-}
-
 // pointer reads the key.
 func (s *Store) pointer(ctx context.Context) (*pointer, error) {
-	e, err := s.opts.KV.Get(ctx, key)
+	e, err := s.kv.Get(ctx, key)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, ErrEmpty
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read which catalog is in force: %w", err)
+		return nil, fmt.Errorf("read which catalog is in force: %w", bus.Unreachable(err))
 	}
 	return decodePointer(e)
 }
 
-// load fetches and compiles the revision that p names.
+// load fetches and compiles the revision that p names, unless it was loaded last: a revision that an earlier one has the content of
+// is not compiled again.
 func (s *Store) load(ctx context.Context, p *pointer) (*Revision, error) {
 	if last := s.last.Load(); last != nil && last.ID == p.ID {
 		return &Revision{p.Header, last.Catalog, last.Set}, nil
 	}
 	rev, err := s.fetch(ctx, p)
 	if err != nil {
-		return nil, fmt.Errorf("load catalog revision %d: %w", p.Number, err)
+		return nil, fmt.Errorf("load catalog revision %d: %w", p.Number, bus.Unreachable(err))
 	}
 	s.last.Store(rev)
 	return rev, nil
 }
 
-func (s *Store) fetch(ctx context.Context, p *pointer) (*Revision, error) {
-	ctx, cancel := context.WithTimeout(ctx, blobWait)
-	defer cancel()
-	packed, err := s.opts.Blobs.GetBytes(ctx, p.blob)
-	for try := 1; errors.Is(err, jetstream.ErrObjectNotFound) && try < blobTries; try++ {
-		if err := pause(ctx, blobPause); err != nil {
-			return nil, err
-		}
-		packed, err = s.opts.Blobs.GetBytes(ctx, p.blob)
-	}
-	if err != nil {
-		return nil, err
-	}
-	data, err := unpack(packed)
-	if err != nil {
-		return nil, err
-	}
-	c, err := decode(p.ID, data)
-	if err != nil {
-		return nil, err
-	}
-	set, err := c.Compile()
-	if err != nil {
-		return nil, err
-	}
-	return &Revision{p.Header, c, set}, nil
-}
-
-// pause waits between half and the whole of d, so that those who collided do not collide again.
+// pause waits between half of d and d, at random, so that commits that collided do not collide again.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -5,7 +5,6 @@ import (
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -25,7 +24,7 @@ import (
 // startBus runs a NATS of its own for one test.
 func startBus(t testing.TB) *bus.Bus {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,9 +42,29 @@ func connect(t testing.TB, opts bus.Options) *bus.Bus {
 	return b
 }
 
+// bucket is what the catalog's pointer is kept in, for those who damage it.
+func bucket(t testing.TB, b *bus.Bus) jetstream.KeyValue {
+	t.Helper()
+	kv, err := b.DeclareBucket(t.Context(), jetstream.KeyValueConfig{Bucket: "catalog", History: jetstream.KeyValueMaxHistory})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kv
+}
+
+// blobs is what the contents of catalogs are kept in.
+func blobs(t testing.TB, b *bus.Bus) jetstream.ObjectStore {
+	t.Helper()
+	store, err := b.DeclareObjectStore(t.Context(), jetstream.ObjectStoreConfig{Bucket: "catalog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
 func open(t testing.TB, b *bus.Bus) *catalog.Store {
 	t.Helper()
-	s, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs()})
+	s, err := catalog.Open(t.Context(), b, catalog.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +98,7 @@ func TestWhatIsAppliedIsWhatEveryStoreSees(t *testing.T) {
 	t.Parallel()
 	b := startBus(t)
 	at := time.Date(2026, 3, 2, 8, 0, 0, 0, time.FixedZone("", 3600))
-	s, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs(), Now: func() time.Time { return at }})
+	s, err := catalog.Open(t.Context(), b, catalog.Options{Now: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,139 +175,6 @@ func TestNoChangeMakesNoRevision(t *testing.T) {
 	}
 }
 
-func TestTheGuardRefusesToTakeAwayWhatActiveRulesUse(t *testing.T) {
-	t.Parallel()
-	users := []string{"delays", "flights"}
-	cases := map[string]struct {
-		edit func(*catalog.Catalog) error
-		want *catalog.InUseError // nil: it is allowed
-		text string
-	}{
-		"removing an entity in use": {
-			func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "incident") },
-			&catalog.InUseError{Instance: "contoso", Entity: "incident", Rules: users},
-			`entity "incident" of instance "contoso" is in use: the active rules "delays", "flights" use it; deactivate or delete those rules first`,
-		},
-		"disabling an instance in use": {
-			func(c *catalog.Catalog) error { return c.DisableInstance("contoso") },
-			&catalog.InUseError{Instance: "contoso", Rules: users}, "",
-		},
-		"deleting an instance in use": {
-			func(c *catalog.Catalog) error { return c.DeleteInstance("contoso") },
-			&catalog.InUseError{Instance: "contoso", Rules: users}, "",
-		},
-		"one of two rules is not enough": {
-			func(c *catalog.Catalog) error {
-				return errors.Join(c.DeactivateRule("flights"), c.RemoveEntity("contoso", "incident"))
-			},
-			&catalog.InUseError{Instance: "contoso", Entity: "incident", Rules: []string{"delays"}},
-			`entity "incident" of instance "contoso" is in use: the active rule "delays" uses it; deactivate or delete that rule first`,
-		},
-		"inactive rules do not block":        {func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "lead") }, nil, ""},
-		"an instance without rules can go":   {func(c *catalog.Catalog) error { return c.DeleteInstance("fabrikam") }, nil, ""},
-		"an entity goes together with rules": {func(c *catalog.Catalog) error { c.Rules = nil; return c.RemoveEntity("contoso", "incident") }, nil, ""},
-		"an entity goes once all are inactive": {
-			func(c *catalog.Catalog) error {
-				return errors.Join(c.DeactivateRule("flights"), c.DeactivateRule("delays"), c.RemoveEntity("contoso", "incident"))
-			}, nil, "",
-		},
-	}
-	s := open(t, startBus(t))
-	before := apply(t, s, sample())
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			_, _, err := s.Change(t.Context(), anna, tc.edit)
-			if tc.want == nil {
-				if err != nil {
-					t.Fatal(err)
-				}
-				before = apply(t, s, sample())
-				return
-			}
-			var got *catalog.InUseError
-			if !errors.As(err, &got) {
-				t.Fatalf("got %v", err)
-			}
-			if diff := cmp.Diff(tc.want, got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-			if tc.text != "" && got.Error() != tc.text {
-				t.Errorf("got  %s\nwant %s", got, tc.text)
-			}
-			if after, err := s.Current(t.Context()); err != nil || after.Number != before.Number {
-				t.Errorf("the store moved to %v, %v", after, err)
-			}
-		})
-	}
-}
-
-func TestTheGuardNamesEverythingThatIsTakenAway(t *testing.T) {
-	t.Parallel()
-	s := open(t, startBus(t))
-	c := sample()
-	c.Rules[1].Active = true
-	apply(t, s, c)
-	_, _, err := s.Change(t.Context(), anna, func(c *catalog.Catalog) error {
-		return errors.Join(c.RemoveEntity("contoso", "incident"), c.RemoveEntity("contoso", "lead"))
-	})
-	if err == nil || strings.Count(err.Error(), "is in use") != 2 || strings.Count(err.Error(), `"flights"`) != 1 {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestTheGuardRefusesActiveRulesThatLeadNowhere(t *testing.T) {
-	t.Parallel()
-	cases := map[string]struct {
-		edit func(*catalog.Catalog) error
-		want catalog.TargetError
-		text string
-	}{
-		"activating a rule whose entity was removed": {
-			func(c *catalog.Catalog) error { return c.ActivateRule("praise") },
-			catalog.TargetError{Rule: "praise", Instance: "contoso", Entity: "lead", Missing: "entity", Known: []string{"incident"}},
-			`rule "praise" cannot be active: entity "lead" is not configured for instance "contoso"; add it, or link to one of: incident`,
-		},
-		"adding an active rule on an unknown instance": {
-			func(c *catalog.Catalog) error {
-				c.Rules = append(c.Rules, rules.Rule{Name: "n", Active: true, When: "true", Link: rules.Link{Instance: "x", Entity: "lead"}})
-				return nil
-			},
-			catalog.TargetError{Rule: "n", Instance: "x", Entity: "lead", Missing: "instance", Known: []string{"contoso", "fabrikam"}},
-			`rule "n" cannot be active: there is no instance "x"; add it, or link to one of: contoso, fabrikam`,
-		},
-		"adding an active rule on a disabled instance": {
-			func(c *catalog.Catalog) error {
-				c.Rules = append(c.Rules, rules.Rule{Name: "n", Active: true, When: "true", Link: rules.Link{Instance: "fabrikam", Entity: "new_complaint"}})
-				return nil
-			},
-			catalog.TargetError{Rule: "n", Instance: "fabrikam", Entity: "new_complaint", Disabled: true},
-			`rule "n" cannot be active: instance "fabrikam" is disabled; enable it, or link to another one`,
-		},
-	}
-	s := open(t, startBus(t))
-	c := sample()
-	if err := errors.Join(c.RemoveEntity("contoso", "lead"), c.DisableInstance("fabrikam")); err != nil {
-		t.Fatal(err)
-	}
-	apply(t, s, c)
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			_, _, err := s.Change(t.Context(), anna, tc.edit)
-			var got *catalog.TargetError
-			if !errors.As(err, &got) {
-				t.Fatalf("got %v", err)
-			}
-			if diff := cmp.Diff(tc.want, *got); diff != "" {
-				t.Errorf("(-want +got)\n%s", diff)
-			}
-			if got.Error() != tc.text {
-				t.Errorf("got  %s\nwant %s", got, tc.text)
-			}
-		})
-	}
-}
-
 func TestInvalidChangesAreRefusedAndLeaveNothing(t *testing.T) {
 	t.Parallel()
 	own := errors.New("mine")
@@ -334,7 +220,7 @@ func TestInvalidChangesAreRefusedAndLeaveNothing(t *testing.T) {
 
 func blobsOf(t *testing.T, b *bus.Bus) []string {
 	t.Helper()
-	infos, err := b.CatalogBlobs().List(t.Context())
+	infos, err := blobs(t, b).List(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,7 +287,7 @@ func TestARaceThatCannotBeWonEnds(t *testing.T) {
 	b := startBus(t)
 	other := open(t, b)
 	apply(t, other, sample())
-	s, err := catalog.New(catalog.Options{KV: b.Catalog(), Blobs: b.CatalogBlobs(), Tries: 3})
+	s, err := catalog.Open(t.Context(), b, catalog.Options{Tries: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -416,44 +302,6 @@ func TestARaceThatCannotBeWonEnds(t *testing.T) {
 	})
 	if !errors.Is(err, catalog.ErrBusy) || runs != 3 {
 		t.Errorf("got %v after %d runs", err, runs)
-	}
-}
-
-func TestHistoryIsKeptAndBounded(t *testing.T) {
-	t.Parallel()
-	b := startBus(t)
-	s := open(t, b)
-	const commits = jetstream.KeyValueMaxHistory + 10
-	for i := range commits {
-		c := sample()
-		c.Instances[1].Entities[0].Fields = []string{fmt.Sprintf("f%d", i)}
-		if _, _, err := s.Apply(t.Context(), c, catalog.Commit{Author: "anna", Message: fmt.Sprint(i)}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	history, err := s.History(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(history) != jetstream.KeyValueMaxHistory || history[0].Message != fmt.Sprint(commits-1) || history[0].Number != commits {
-		t.Fatalf("got %d revisions, the newest %+v", len(history), history[0])
-	}
-	if blobs := blobsOf(t, b); len(blobs) != len(history) {
-		t.Errorf("got %d blobs for %d revisions", len(blobs), len(history))
-	}
-	fresh := open(t, b)
-	for _, h := range history {
-		rev, err := fresh.Revision(t.Context(), h.Number)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := "f" + h.Message; rev.ID != h.ID || rev.Catalog.Instances[1].Entities[0].Fields[0] != got {
-			t.Errorf("revision %d is not what was committed as %q", h.Number, h.Message)
-		}
-	}
-	var missing *catalog.NotFoundError
-	if _, err := s.Revision(t.Context(), 1); !errors.As(err, &missing) {
-		t.Errorf("got %v for a revision that is not kept", err)
 	}
 }
 
@@ -485,7 +333,7 @@ func TestADeletedPointerIsAnEmptyStoreThatCanBeFilledAgain(t *testing.T) {
 	b := startBus(t)
 	s := open(t, b)
 	apply(t, s, sample())
-	if err := b.Catalog().Delete(t.Context(), "current"); err != nil {
+	if err := bucket(t, b).Delete(t.Context(), "current"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Current(t.Context()); !errors.Is(err, catalog.ErrEmpty) {
@@ -495,68 +343,6 @@ func TestADeletedPointerIsAnEmptyStoreThatCanBeFilledAgain(t *testing.T) {
 	if history, err := s.History(t.Context()); err != nil || len(history) != 2 || history[0].Number != again.Number {
 		t.Errorf("got %+v, %v", history, err)
 	}
-}
-
-func TestDamagedContentIsRefused(t *testing.T) {
-	t.Parallel()
-	cases := map[string]struct {
-		damage func(ctx context.Context, b *bus.Bus, pointer map[string]any) error
-		want   string
-	}{
-		"a missing blob": {func(ctx context.Context, b *bus.Bus, p map[string]any) error {
-			return b.CatalogBlobs().Delete(ctx, p["blob"].(string))
-		}, "object not found"},
-		"a blob of another revision": {func(ctx context.Context, b *bus.Bus, p map[string]any) error {
-			return putPointer(ctx, b, p, "id", strings.Repeat("0", 64))
-		}, "it is damaged"},
-		"a blob that is not compressed": {func(ctx context.Context, b *bus.Bus, p map[string]any) error {
-			_, err := b.CatalogBlobs().PutBytes(ctx, p["blob"].(string), []byte("{}"))
-			return err
-		}, "decompress the catalog"},
-		"a pointer to nothing": {func(ctx context.Context, b *bus.Bus, p map[string]any) error {
-			return putPointer(ctx, b, p, "blob", "")
-		}, "id or blob is missing"},
-		"a pointer of a newer postlink": {func(ctx context.Context, b *bus.Bus, p map[string]any) error {
-			return putPointer(ctx, b, p, "signature", "x")
-		}, `unknown field "signature"`},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := startBus(t)
-			apply(t, open(t, b), sample())
-			if err := tc.damage(t.Context(), b, readPointer(t, b)); err != nil {
-				t.Fatal(err)
-			}
-			_, err := open(t, b).Current(t.Context())
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want it to say %q", err, tc.want)
-			}
-		})
-	}
-}
-
-func readPointer(t *testing.T, b *bus.Bus) map[string]any {
-	t.Helper()
-	e, err := b.Catalog().Get(t.Context(), "current")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var pointer map[string]any
-	if err := json.Unmarshal(e.Value(), &pointer); err != nil {
-		t.Fatal(err)
-	}
-	return pointer
-}
-
-func putPointer(ctx context.Context, b *bus.Bus, pointer map[string]any, key string, value any) error {
-	pointer[key] = value
-	data, err := json.Marshal(pointer)
-	if err != nil {
-		return err
-	}
-	_, err = b.Catalog().Put(ctx, "current", data)
-	return err
 }
 
 func TestAnExportedStoreCanBeAppliedAgain(t *testing.T) {
@@ -582,11 +368,8 @@ func TestAnExportedStoreCanBeAppliedAgain(t *testing.T) {
 	}
 }
 
-func TestStoresNeedBothBuckets(t *testing.T) {
+func TestALiveCatalogNeedsAStore(t *testing.T) {
 	t.Parallel()
-	if _, err := catalog.New(catalog.Options{}); err == nil {
-		t.Error("a store without buckets was made")
-	}
 	if _, err := catalog.NewLive(catalog.LiveOptions{}); err == nil {
 		t.Error("a live catalog without a store was made")
 	}

@@ -6,30 +6,32 @@ import (
 	"iter"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 
 	"postlink/dynamics"
+	"postlink/payload"
 	"postlink/rules"
+	"postlink/rules/source"
 )
 
 var (
 	instanceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	logicalName  = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	tenantName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
 )
 
-// place addresses one value of a catalog, so that a reader of files can tell where it stands. Numbers count from 1; 0 is
+// place addresses one value of a catalog, so that the loader can find its position in the files. Numbers count from 1; 0 means
 // "not inside one".
 type place struct {
 	instance, entity, field int
 	key                     string
 }
 
-// complaint takes what is wrong with the value at a place.
+// complaint reports a problem with the value at a place.
 type complaint func(at place, format string, args ...any)
 
-// validate holds the instances of a catalog against everything but the guard; rules are for the compiler to judge.
+// validate checks the instances of a catalog. The guard is checked elsewhere, and rules are checked by the compiler.
 func (c *Catalog) validate(complain complaint) {
 	names, urls, preselected := map[string]bool{}, map[string]string{}, ""
 	for i := range c.Instances {
@@ -61,6 +63,7 @@ func (c *Catalog) validate(complain complaint) {
 	}
 }
 
+// validateAuth checks that the fields of a kind of auth are there, and those of other kinds are not.
 func validateAuth(a dynamics.Auth, about func(key, format string, args ...any)) {
 	refuse := func(key string, set bool) {
 		if set {
@@ -103,6 +106,7 @@ func validateAuth(a dynamics.Auth, about func(key, format string, args ...any)) 
 	}
 }
 
+// validateEntities checks the names of entities and fields. Whether the instance has them is not known here.
 func validateEntities(in *dynamics.Instance, at place, complain complaint) {
 	names := map[string]bool{}
 	for j, e := range in.Entities {
@@ -112,7 +116,7 @@ func validateEntities(in *dynamics.Instance, at place, complain complaint) {
 			at.field, at.key = field, key
 			complain(at, "instance %q: entity %q: %s", in.Name, e.Name, fmt.Sprintf(format, args...))
 		}
-		if !logicalName.MatchString(e.Name) {
+		if !payload.LogicalName(e.Name) {
 			about(0, "name", "this is not a logical name; write lower case letters, digits and _, as in incident or new_complaint")
 		} else if names[e.Name] {
 			about(0, "name", "it is configured already; list its fields in one place")
@@ -120,7 +124,7 @@ func validateEntities(in *dynamics.Instance, at place, complain complaint) {
 		names[e.Name] = true
 		fields := map[string]bool{}
 		for k, f := range e.Fields {
-			if !logicalName.MatchString(f) {
+			if !payload.LogicalName(f) {
 				about(k+1, "", "field %q is not a logical name; write lower case letters, digits and _, as in ticketnumber", f)
 			} else if fields[f] {
 				about(k+1, "", "field %q is listed already", f)
@@ -130,12 +134,15 @@ func validateEntities(in *dynamics.Instance, at place, complain complaint) {
 	}
 }
 
+// Errors of checkSecret.
 var (
 	errNoSecret  = errors.New("say where the secret is: {env: NAME} for an environment variable, {file: PATH} for a file")
 	errTwoPlaces = errors.New("env and file are both given; keep one of them")
 	errVariable  = errors.New("env is not the name of an environment variable")
 )
 
+// checkSecret checks that a secret has one place, a variable or a file. It does not read it: the catalog is shared, the place is on
+// each worker.
 func checkSecret(s dynamics.Secret) error {
 	switch {
 	case s == dynamics.Secret{}:
@@ -148,8 +155,8 @@ func checkSecret(s dynamics.Secret) error {
 	return nil
 }
 
-// checkURL accepts the root of an organization. Only instances with a fixed token, which are sandboxes, may do without TLS
-// and share a host.
+// checkURL accepts the root address of an organization. Instances with a fixed token are sandboxes: only they may use http and a
+// path, so that several share a host.
 func checkURL(raw, kind string) error {
 	if raw == "" {
 		return errors.New("it is missing; write it as in https://contoso.crm.dynamics.com")
@@ -179,7 +186,7 @@ func checkURL(raw, kind string) error {
 	return nil
 }
 
-// trimURL gives the addresses of one organization one spelling. What checkURL refuses comes back as it is.
+// trimURL gives equal addresses one spelling. It returns an address that checkURL refuses unchanged.
 func trimURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -196,7 +203,7 @@ func trimURL(raw string) string {
 	return u.String()
 }
 
-// redact hides what stands before an @: somebody may have put a password there.
+// redact hides the part before an @, which may hold a password.
 func redact(raw string) string {
 	head, tail, found := strings.Cut(raw, "://")
 	if !found {
@@ -210,55 +217,56 @@ func redact(raw string) string {
 	return head + tail
 }
 
-// stray yields the active rules whose link does not lead to a configured entity of an enabled instance.
-func (c *Catalog) stray() iter.Seq2[rules.Rule, *TargetError] {
-	return func(yield func(rules.Rule, *TargetError) bool) {
+// unconfigured yields the active rules that do not link to a configured entity of an enabled instance.
+func (c *Catalog) unconfigured() iter.Seq2[rules.Rule, *UnconfiguredError] {
+	return func(yield func(rules.Rule, *UnconfiguredError) bool) {
 		for _, r := range c.Rules {
 			if !r.Active {
 				continue
 			}
-			if err := c.follow(r); err != nil && !yield(r, err) {
+			if err := c.checkLink(r); err != nil && !yield(r, err) {
 				return
 			}
 		}
 	}
 }
 
-func (c *Catalog) follow(r rules.Rule) *TargetError {
-	stray := &TargetError{Rule: r.Name, Instance: r.Link.Instance, Entity: r.Link.Entity}
+// checkLink checks that a rule links to a configured entity of an enabled instance.
+func (c *Catalog) checkLink(r rules.Rule) *UnconfiguredError {
+	missing := &UnconfiguredError{Rule: r.Name, Instance: r.Link.Instance, Entity: r.Link.Entity}
 	in, err := c.instance(r.Link.Instance)
 	if err != nil {
-		stray.Missing, stray.Known = "instance", c.instanceNames()
-		return stray
+		missing.Missing, missing.Known = "instance", c.instanceNames()
+		return missing
 	}
 	if in.Disabled {
-		stray.Disabled = true
-		return stray
+		missing.Disabled = true
+		return missing
 	}
 	if _, configured := in.Entity(r.Link.Entity); !configured {
-		stray.Missing, stray.Known = "entity", entityNames(in)
-		return stray
+		missing.Missing, missing.Known = "entity", entityNames(in)
+		return missing
 	}
 	return nil
 }
 
-// guard refuses a catalog whose active rules could not act. Where base had what a rule needs, the change took it away: an
-// *InUseError for each such thing. Otherwise the rule was wrong to be activated: a *TargetError for each such rule.
+// guard refuses a catalog with active rules that could not act. Where base had the rule's instance and entity, the change would
+// remove them: an *InUseError for each of them. Otherwise the rule cannot be active: an *UnconfiguredError for each such rule.
 func (c *Catalog) guard(base *Catalog) error {
 	var errs []error
-	told := map[[2]string]bool{}
-	for r, stray := range c.stray() {
+	reported := map[[2]string]bool{}
+	for r, missing := range c.unconfigured() {
 		had := rules.Rule{Name: r.Name, Link: r.Link}
-		if base.follow(had) != nil {
-			errs = append(errs, stray)
+		if base.checkLink(had) != nil {
+			errs = append(errs, missing)
 			continue
 		}
 		gone := &InUseError{Instance: r.Link.Instance}
-		if stray.Missing == "entity" {
+		if missing.Missing == "entity" {
 			gone.Entity = r.Link.Entity
 		}
-		if key := [2]string{gone.Instance, gone.Entity}; !told[key] {
-			told[key] = true
+		if key := [2]string{gone.Instance, gone.Entity}; !reported[key] {
+			reported[key] = true
 			gone.Rules = c.Users(gone.Instance, gone.Entity)
 			errs = append(errs, gone)
 		}
@@ -267,4 +275,52 @@ func (c *Catalog) guard(base *Catalog) error {
 		return errs[0]
 	}
 	return errors.Join(errs...)
+}
+
+// Compile validates the catalog and makes the set of its rules. The error is source.Problems: all problems of the catalog.
+func (c *Catalog) Compile() (*rules.Set, error) {
+	problems := c.problems()
+	for rule, err := range c.unconfigured() {
+		problems = append(problems, err.problem(rule))
+	}
+	set, err := c.compileRules()
+	var found source.Problems
+	switch {
+	case errors.As(err, &found):
+		problems = append(problems, found...)
+	case err != nil:
+		return nil, err
+	}
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	return set, nil
+}
+
+// compileRules compiles the rules without their origins, since a set would keep the text of the files in memory. When there are
+// problems, it compiles again with the origins, for the positions.
+func (c *Catalog) compileRules() (*rules.Set, error) {
+	bare := slices.Clone(c.Rules)
+	forget(bare)
+	set, err := rules.Compile(bare)
+	if err != nil {
+		return rules.Compile(c.Rules)
+	}
+	return set, nil
+}
+
+// forget drops the positions of rules.
+func forget(rs []rules.Rule) {
+	for i := range rs {
+		rs[i].Pos, rs[i].Origin = source.Position{}, nil
+	}
+}
+
+// problems returns what validate finds, without positions: for a catalog that was not read from files.
+func (c *Catalog) problems() source.Problems {
+	var problems source.Problems
+	c.validate(func(_ place, format string, args ...any) {
+		problems = append(problems, source.Problem{Message: fmt.Sprintf(format, args...)})
+	})
+	return problems
 }

@@ -12,6 +12,8 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"postlink/worker/console/api"
 )
 
 // Role is what somebody may do. Each role may do all that the roles before it may.
@@ -45,7 +47,7 @@ func ParseRole(name string) (Role, error) {
 	return 0, fmt.Errorf("role %q: write %s", name, strings.Join(roleNames[Reader:], ", "))
 }
 
-// Token lets whoever holds it act under a name. The token itself is not kept.
+// Token lets its holder act under a name. Only its hash is kept.
 type Token struct {
 	Name string // of the person or program, as history and audit show it
 	Role Role
@@ -72,8 +74,8 @@ func ParseToken(name, role, hash string) (Token, error) {
 	return t, nil
 }
 
-// Open reports whether a console with these tokens may be reached from other machines.
-func Open(tokens []Token) bool { return len(tokens) > 0 }
+// Protected reports whether a console with these tokens may be reached from other machines.
+func Protected(tokens []Token) bool { return len(tokens) > 0 }
 
 // caller is who makes a request.
 type caller struct {
@@ -81,7 +83,7 @@ type caller struct {
 	role Role
 }
 
-// local is everybody while there are no tokens.
+// local is who makes every request while there are no tokens.
 var local = caller{"local", Administrator}
 
 // keyring knows the tokens. It is not changed once made.
@@ -107,34 +109,34 @@ func newKeyring(tokens []Token) (*keyring, error) {
 	return &keyring{tokens}, nil
 }
 
-// admit says who makes a request, or why nobody is let in.
-func (k *keyring) admit(r *http.Request) (caller, *Problem) {
+// admit says who makes a request, or why it is refused.
+func (k *keyring) admit(r *http.Request) (caller, *api.Problem) {
 	if len(k.tokens) == 0 {
 		return local, fromHere(r)
 	}
 	scheme, presented, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	presented = strings.TrimSpace(presented)
 	if !strings.EqualFold(scheme, "Bearer") || presented == "" {
-		return caller{}, newProblem(kindUnauthenticated, "the request carries no token; send it as Authorization: Bearer TOKEN")
+		return caller{}, newProblem(api.KindUnauthenticated, "the request carries no token; send it as Authorization: Bearer TOKEN")
 	}
 	hash := sha256.Sum256([]byte(presented))
 	var found caller
-	for _, t := range k.tokens { // all of them, so that time tells nothing
+	for _, t := range k.tokens { // all of them, so that the time it takes does not depend on the token
 		if subtle.ConstantTimeCompare(hash[:], t.Hash[:]) == 1 {
 			found = caller{t.Name, t.Role}
 		}
 	}
 	if found.role == 0 {
-		return caller{}, newProblem(kindUnauthenticated, "the token is not known here; ask an administrator for one")
+		return caller{}, newProblem(api.KindUnauthenticated, "the token is not known here; ask an administrator for one")
 	}
 	return found, nil
 }
 
-// fromHere refuses what pages of other sites make a browser on this machine send: by a name of theirs that leads here, or
-// from a page of theirs.
-func fromHere(r *http.Request) *Problem {
+// fromHere refuses requests that a page of another site makes a browser on this machine send: under a host name that the site
+// points to this machine, or with the Origin of its page.
+func fromHere(r *http.Request) *api.Problem {
 	if !loopback(r.Host) {
-		return newProblem(kindForeign, "without tokens only this machine is served, under its own name; use http://localhost, or configure tokens")
+		return newProblem(api.KindForeign, "without tokens only this machine is served, under its own name; use http://localhost, or configure tokens")
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" {
@@ -142,7 +144,7 @@ func fromHere(r *http.Request) *Problem {
 	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-		return newProblem(kindForeign, "the request comes from a page of another site; open the console itself, or configure tokens")
+		return newProblem(api.KindForeign, "the request comes from a page of another site; open the console itself, or configure tokens")
 	}
 	return nil
 }

@@ -6,133 +6,141 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing/fstest"
 
 	"postlink/worker/catalog"
+	"postlink/worker/console/api"
 )
 
-// catalogFile is what a catalog that was sent is called in problems.
+// catalogFile is what problems call a catalog that was sent.
 const catalogFile = "catalog.yaml"
 
-func (a *api) catalog() {
-	register(a, operation{
-		id: "show-catalog", method: http.MethodGet, path: PathCatalog, role: Reader,
-		summary: "Show which revision of the catalog is in force",
-	}, func(ctx context.Context, _ caller, _ *struct{}) (*tagged[Catalog], error) {
-		revision, err := a.opts.Catalog.Current(ctx)
-		if err != nil {
-			return nil, err
+func (h *handlers) showCatalog(ctx context.Context, _ caller, _ *struct{}) (*tagged[api.Catalog], error) {
+	revision, err := h.Catalog.Current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c := revision.Catalog
+	shown := api.Catalog{Revision: showRevision(revision.Header), Instances: len(c.Instances), Rules: len(c.Rules)}
+	for _, r := range c.Rules {
+		if r.Active {
+			shown.Active++
 		}
-		c := revision.Catalog
-		shown := Catalog{Revision: showRevision(revision.Header), Instances: len(c.Instances), Rules: len(c.Rules)}
-		for _, r := range c.Rules {
-			if r.Active {
-				shown.Active++
+	}
+	return &tagged[api.Catalog]{etag(revision.Number), shown}, nil
+}
+
+func (h *handlers) listRevisions(ctx context.Context, _ caller, _ *struct{}) (*body[api.List[api.Revision]], error) {
+	headers, err := h.Catalog.History(ctx)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]api.Revision, len(headers))
+	for i, header := range headers {
+		shown[i] = showRevision(header)
+	}
+	return &body[api.List[api.Revision]]{all(shown)}, nil
+}
+
+func (h *handlers) planCatalog(ctx context.Context, by caller, in *struct {
+	Precondition
+	RawBody []byte `contentType:"application/yaml"`
+},
+) (*tagged[api.Plan], error) {
+	next, err := sentCatalog(in.RawBody)
+	if err != nil {
+		return nil, err
+	}
+	commit, err := h.commit(ctx, by, in.Precondition, "")
+	if err != nil {
+		return nil, err
+	}
+	revision, err := h.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if commit.Base != 0 && commit.Base != revision.Number {
+		return nil, catalog.ErrConflict
+	}
+	plan, err := h.Catalog.Plan(ctx, next)
+	if err != nil {
+		return nil, err
+	}
+	answer := showPlan(revision, plan)
+	return answer, h.countForgotten(ctx, answer.Body.Changes)
+}
+
+// countForgotten says of each instance that is removed how many links are forgotten with it.
+func (h *handlers) countForgotten(ctx context.Context, changes []api.Difference) error {
+	var links map[string]int
+	for i := range changes {
+		d := &changes[i]
+		if d.Op != catalog.Removed || d.Kind != "instance" {
+			continue
+		}
+		if links == nil {
+			var err error
+			if links, err = h.Desk.Instances.LinkCounts(ctx); err != nil {
+				return err
 			}
 		}
-		return &tagged[Catalog]{etag(revision.Number), shown}, nil
-	})
-	register(a, operation{
-		id: "list-revisions", method: http.MethodGet, path: PathCatalogHistory, role: Reader,
-		summary: "List the last revisions of the catalog, the newest first",
-	}, func(ctx context.Context, _ caller, _ *struct{}) (*body[List[Revision]], error) {
-		headers, err := a.opts.Catalog.History(ctx)
-		if err != nil {
-			return nil, err
-		}
-		shown := make([]Revision, len(headers))
-		for i, h := range headers {
-			shown[i] = showRevision(h)
-		}
-		return &body[List[Revision]]{all(shown)}, nil
-	})
-	register(a, operation{
-		id: "apply-catalog", method: http.MethodPut, path: PathCatalog, role: Administrator, change: true, maxBody: maxCatalogBody, timeout: catalogTime,
-		summary: "Replace the whole catalog, or tell what that would change",
-	}, a.applyCatalog)
-	register(a, operation{
-		id: "export-catalog", method: http.MethodGet, path: PathCatalogExport, role: Reader, timeout: catalogTime,
-		summary: "Write the catalog as one YAML file",
-	}, func(ctx context.Context, _ caller, _ *struct{}) (*file, error) {
-		revision, err := a.opts.Catalog.Current(ctx)
-		if err != nil {
-			return nil, err
-		}
-		var text bytes.Buffer
-		if err := revision.Catalog.Export(&text); err != nil {
-			return nil, err
-		}
-		return &file{"application/yaml", etag(revision.Number), text.Bytes()}, nil
-	})
-	a.produces(PathCatalogExport, "application/yaml")
+		d.Links = links[d.Name]
+	}
+	return nil
 }
 
-// file is an answer that is not JSON.
-type file struct {
-	ContentType string `header:"Content-Type"`
-	ETag        string `header:"ETag"`
-	Body        []byte
-}
-
-func (a *api) applyCatalog(ctx context.Context, by caller, in *struct {
+func (h *handlers) applyCatalog(ctx context.Context, by caller, in *struct {
 	Precondition
-	DryRun  bool   `query:"dry_run" doc:"Change nothing"`
-	Message string `query:"message" maxLength:"500" doc:"Why, for the history"`
+	Message string `query:"message" maxLength:"500" doc:"Why, for the history" example:"summer timetable"`
 	RawBody []byte `contentType:"application/yaml"`
-}) (*tagged[Plan], error) {
-	// The body goes back to be used for other requests; nothing of a catalog may refer to it.
-	next, err := catalog.LoadFS(fstest.MapFS{catalogFile: {Data: bytes.Clone(in.RawBody)}})
+},
+) (*tagged[api.Plan], error) {
+	next, err := sentCatalog(in.RawBody)
 	if err != nil {
 		return nil, err
 	}
-	commit, err := a.commit(ctx, by, in.Precondition, cmp.Or(in.Message, "apply"))
+	commit, err := h.commit(ctx, by, in.Precondition, cmp.Or(in.Message, "apply"))
 	if err != nil {
 		return nil, err
 	}
-	if in.DryRun {
-		revision, err := a.current(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if commit.Base != 0 && commit.Base != revision.Number {
-			return nil, catalog.ErrConflict
-		}
-		plan, err := a.opts.Catalog.Plan(ctx, next)
-		if err != nil {
-			return nil, err
-		}
-		return planned(true, revision, plan), nil
-	}
-	revision, plan, err := a.opts.Catalog.Apply(ctx, next, commit)
+	revision, plan, err := h.Catalog.Apply(ctx, next, commit)
 	if err != nil {
 		return nil, err
 	}
-	return planned(false, revision, plan), nil
+	return showPlan(revision, plan), nil
 }
 
-func planned(dryRun bool, revision *catalog.Revision, plan catalog.Plan) *tagged[Plan] {
-	answer := &tagged[Plan]{ETag: etag(revision.Number), Body: Plan{DryRun: dryRun, Changes: showPlan(plan)}}
-	if revision.Number != 0 {
-		shown := showRevision(revision.Header)
-		answer.Body.Revision = &shown
+func (h *handlers) exportCatalog(ctx context.Context, _ caller, _ *struct{}) (*file, error) {
+	revision, err := h.Catalog.Current(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return answer
+	var text bytes.Buffer
+	if err := revision.Catalog.Export(&text); err != nil {
+		return nil, err
+	}
+	return &file{yamlMediaType, etag(revision.Number), text.Bytes()}, nil
+}
+
+// sentCatalog reads a catalog from the body of a request. The body's buffer is used again for other requests, so the catalog
+// must not refer to it.
+func sentCatalog(body []byte) (*catalog.Catalog, error) {
+	return catalog.LoadFS(fstest.MapFS{catalogFile: {Data: bytes.Clone(body)}})
 }
 
 // current is the revision in force, or an empty one before the first.
-func (a *api) current(ctx context.Context) (*catalog.Revision, error) {
-	revision, err := a.opts.Catalog.Current(ctx)
+func (h *handlers) current(ctx context.Context) (*catalog.Revision, error) {
+	revision, err := h.Catalog.Current(ctx)
 	if errors.Is(err, catalog.ErrEmpty) {
 		return &catalog.Revision{Catalog: &catalog.Catalog{}}, nil
 	}
 	return revision, err
 }
 
-// commit says who makes a change of the catalog, and for which revision.
-func (a *api) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
+// commit says who changes the catalog and why, and for which revision the change is made.
+func (h *handlers) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
 	commit := catalog.Commit{Author: by.name, Message: message}
 	tag := strings.TrimSpace(on.IfMatch)
 	if tag == "" || tag == "*" {
@@ -142,21 +150,38 @@ func (a *api) commit(ctx context.Context, by caller, on Precondition, message st
 	if err != nil || number == 0 {
 		return commit, fmt.Errorf("If-Match %s is not the ETag of a revision: %w", tag, catalog.ErrConflict)
 	}
-	revision, err := a.current(ctx)
+	revision, err := h.current(ctx)
 	if err != nil {
 		return commit, err
 	}
-	if number > revision.Number { // never to come
+	if number > revision.Number { // a revision that does not exist yet
 		return commit, fmt.Errorf("the catalog is at %d, not at %d: %w", revision.Number, number, catalog.ErrConflict)
 	}
 	commit.Base = number
 	return commit, nil
 }
 
-// etag is the number of a revision in the form of a header; none before the first revision.
+// etag is the number of a revision in the form of a header; empty before the first revision.
 func etag(number uint64) string {
 	if number == 0 {
 		return ""
 	}
 	return fmt.Sprintf("%q", strconv.FormatUint(number, 10))
+}
+
+func showRevision(h catalog.Header) api.Revision {
+	return api.Revision{Number: h.Number, ID: h.ID, Author: h.Author, Message: h.Message, At: h.At}
+}
+
+// showPlan is what changes, with the revision in force.
+func showPlan(revision *catalog.Revision, plan catalog.Plan) *tagged[api.Plan] {
+	answer := &tagged[api.Plan]{etag(revision.Number), api.Plan{Changes: make([]api.Difference, len(plan))}}
+	if revision.Number != 0 {
+		shown := showRevision(revision.Header)
+		answer.Body.Revision = &shown
+	}
+	for i, d := range plan {
+		answer.Body.Changes[i] = api.Difference{Op: d.Op, Kind: d.Kind, Name: d.Name, Instance: d.Instance, Details: d.Details, Text: d.String()}
+	}
+	return answer
 }

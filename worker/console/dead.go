@@ -2,58 +2,89 @@ package console
 
 import (
 	"context"
-	"net/http"
 	"strings"
+	"time"
 
-	"postlink/worker"
+	"postlink/worker/console/api"
+	"postlink/worker/deadletter"
 )
 
-func (a *api) dead() {
-	register(a, operation{
-		id: "list-dead-letters", method: http.MethodGet, path: PathDead, role: Reader,
-		summary: "List posts and links that a person has to look at, the newest first",
-	}, func(ctx context.Context, _ caller, in *struct {
-		Paging
-		Kind string `query:"kind" enum:"post,link"`
-	}) (*body[Page[DeadLetter]], error) {
-		page, err := a.opts.Reader.Dead(ctx, in.Kind, in.Cursor, in.Limit)
-		if err != nil {
-			return nil, err
-		}
-		shown := make([]DeadLetter, len(page.Rows))
-		for i, row := range page.Rows {
-			shown[i] = showLetter(row)
-		}
-		return listed(shown, page.Next), nil
-	})
-	register(a, operation{
-		id: "show-dead-letter", method: http.MethodGet, path: PathDeadLetter, role: Reader,
-		summary: "Show a dead letter with the post that it holds",
-	}, func(ctx context.Context, _ caller, in *LetterName) (*body[DeadLetterContent], error) {
-		row, err := a.opts.Reader.DeadLetter(ctx, in.Sequence)
-		if err != nil {
-			return nil, err
-		}
-		return &body[DeadLetterContent]{DeadLetterContent{showLetter(row), strings.ToValidUTF8(string(row.Data), "\uFFFD")}}, nil
-	})
-	register(a, operation{
-		id: "redrive-dead-letter", method: http.MethodPost, path: PathRedriveLetter, role: Manager, change: true,
-		summary: "Send a dead letter on its way again: a post into the stream, a link to its instance",
-	}, func(ctx context.Context, by caller, in *LetterName) (*body[Redriven], error) {
-		entry, err := a.opts.Linker.Redrive(ctx, in.Sequence, by.name)
-		if err != nil {
-			return nil, err
-		}
-		if len(entry.Links) == 0 {
-			return &body[Redriven]{Redriven{Kind: worker.DeadPost}}, nil
-		}
-		link := showLink(entry, entry.Current())
-		return &body[Redriven]{Redriven{worker.DeadLink, &link}}, nil
-	})
-	register(a, operation{
-		id: "drop-dead-letter", method: http.MethodDelete, path: PathDeadLetter, role: Administrator, change: true, status: http.StatusNoContent,
-		summary: "Delete a dead letter for good",
-	}, func(ctx context.Context, _ caller, in *LetterName) (*struct{}, error) {
-		return &struct{}{}, a.opts.Linker.Drop(ctx, in.Sequence)
-	})
+// LetterFilter chooses dead letters; its zero value takes all.
+type LetterFilter struct {
+	Kind     string    `query:"kind" enum:"post,link" doc:"Only posts that could not be handled, or only links that could not be made"`
+	Instance string    `query:"instance" maxLength:"63" doc:"Only links of this instance" example:"contoso"`
+	Rule     string    `query:"rule" maxLength:"400" doc:"Only links of this rule" example:"cancelled-flights"`
+	Code     string    `query:"code" maxLength:"100" doc:"Only those with this error code of Dynamics, or HTTP status" example:"0x80048408"`
+	Since    time.Time `query:"since" doc:"Only those that were given up at this time or later" example:"2026-01-02T15:04:05Z"`
+}
+
+func (f LetterFilter) filter() deadletter.Filter { return deadletter.Filter(f) }
+
+func (h *handlers) listLetters(ctx context.Context, _ caller, in *struct {
+	Paging
+	LetterFilter
+},
+) (*body[api.Page[api.DeadLetter]], error) {
+	below, err := listOfLetters.below(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	page, err := h.Desk.Letters.List(ctx, in.filter(), below, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]api.DeadLetter, len(page.Rows))
+	for i, letter := range page.Rows {
+		shown[i] = showLetter(letter)
+	}
+	return &body[api.Page[api.DeadLetter]]{paged(shown, listOfLetters, page.Next)}, nil
+}
+
+func (h *handlers) countLetters(ctx context.Context, _ caller, in *LetterFilter) (*body[api.DeadCount], error) {
+	count, err := h.Desk.Letters.Count(ctx, in.filter())
+	if err != nil {
+		return nil, err
+	}
+	return &body[api.DeadCount]{api.DeadCount{Count: int(count)}}, nil
+}
+
+func (h *handlers) showLetter(ctx context.Context, _ caller, in *LetterName) (*body[api.DeadLetterContent], error) {
+	letter, err := h.Desk.Letters.Show(ctx, in.Sequence)
+	if err != nil {
+		return nil, err
+	}
+	return &body[api.DeadLetterContent]{api.DeadLetterContent{
+		DeadLetter: showLetter(letter), Event: strings.ToValidUTF8(string(letter.Data), "\uFFFD"),
+	}}, nil
+}
+
+func (h *handlers) redriveLetter(ctx context.Context, by caller, in *LetterName) (*body[api.Redriven], error) {
+	entry, err := h.Desk.Letters.Redrive(ctx, in.Sequence, by.name)
+	if err != nil {
+		return nil, err
+	}
+	if len(entry.Links) == 0 {
+		return &body[api.Redriven]{api.Redriven{Kind: deadletter.Post}}, nil
+	}
+	link := showLink(entry, entry.Current())
+	return &body[api.Redriven]{api.Redriven{Kind: deadletter.Link, Link: &link}}, nil
+}
+
+func (h *handlers) dropLetter(ctx context.Context, _ caller, in *LetterName) (*struct{}, error) {
+	return &struct{}{}, h.Desk.Letters.Drop(ctx, in.Sequence)
+}
+
+func showLetter(l deadletter.Letter) api.DeadLetter {
+	shown := api.DeadLetter{
+		Sequence: l.Sequence, At: l.At, Kind: l.Kind, Reason: l.Reason, Code: l.Code, Instance: l.Instance, Entity: l.Entity,
+		Rule: l.Rule, PostSequence: l.PostSequence, Network: l.Post.Network, PostID: l.Post.PostID, Generation: l.Generation,
+		Attempts: l.Attempts, FirstFailedAt: l.FailedAt, Cut: l.Cut,
+	}
+	switch {
+	case l.Kind == deadletter.Link:
+		shown.Post = l.Post.PathName()
+	case l.PostSequence != 0:
+		shown.Post = atSequence(l.PostSequence)
+	}
+	return shown
 }

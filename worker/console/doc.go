@@ -1,11 +1,14 @@
-// Package console is what people and programs see of a running postlink over HTTP: health, readiness, metrics, and an API of
-// resources with an OpenAPI document. It asks and shows; what it shows is decided in package worker and below.
+// Package console serves a running postlink over HTTP: health, readiness, metrics, and an API of resources with an OpenAPI
+// document. It decides who may ask for what, and how questions and answers look; what they say is decided in package worker
+// and below. Paths, resources and the client are in package api, which programs that only ask can import without this one.
 //
-// Every request to the API goes through one gateway: it gets an id, is let in or refused by its token's role, is bounded in
-// size and time, is counted, and leaves a line in the audit log if it changes something. Operations are declared with their
-// Go types, from which the document and the handlers both come. All errors become problems in one table, explain; what it
-// does not know is logged under the request's id and answered without a word about why.
+// All operations of the API are in one table, operations. Their methods are in the files of their resources; from the types of
+// these methods come the checks of requests and the document.
 //
-// Changes of the catalog may carry If-Match with the number of the revision that their author saw. Without it they are
-// validated again against whatever is in force.
+// Every request goes through one gateway: it gets an id, is allowed or refused by its token's role, is bounded in size and time,
+// ends when NATS is lost, is counted, and leaves a line in the audit log if it is a change. Errors become problems in one
+// function, explain. The text of an error that it does not know is logged under the request's id and left out of the answer.
+//
+// Changes of the catalog may carry If-Match with the revision that their author saw, and are refused when there is a newer one.
+// Without it they are validated again against the revision in force.
 package console

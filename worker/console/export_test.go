@@ -1,6 +1,6 @@
 package console
 
-// Kinds lists every kind of problem with its status, so that tests can tell that they met all of them.
+// Kinds lists every kind of problem with its status, so that tests notice one that they do not meet.
 func Kinds() map[string]int {
 	list := map[string]int{}
 	for kind, k := range kinds {

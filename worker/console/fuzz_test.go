@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"postlink/worker/console"
+	"postlink/worker/console/api"
 )
 
 // FuzzAPI sends whatever there is to whatever there is: nothing that a stranger writes may crash the console, make it say
@@ -27,7 +28,7 @@ func FuzzAPI(f *testing.F) {
 		`{"name":"woodgrove","url":"https://w.crm.dynamics.com","auth":{"kind":"client_credentials","tenant":"t","client_id":"c","client_secret":{"file":"f"}}}`,
 		plainCatalog, "instances: [{name: &a [*a]}]", "\xff\x00",
 	}
-	values, queries := []string{"contoso", "1", "@1", "complaints"}, []string{"", "limit=3&cursor=5", "wait=0&dry_run=true", "link=dead&rule=complaints", "a=%zz&%"}
+	values, queries := []string{"contoso", "1", "@1", "complaints"}, []string{"", "limit=3&cursor=p5", "wait=0&since=2026-01-02", "link=dead&rule=complaints", "a=%zz&%"}
 	conditions, callers := []string{"", `"3"`, "*"}, []string{"administrator", "reader", "none", "Bearer x"}
 	n := 0
 	for _, path := range paths { // each operation once, and each body somewhere
@@ -37,8 +38,8 @@ func FuzzAPI(f *testing.F) {
 		}
 	}
 	for _, body := range bodies {
-		f.Add(http.MethodPost, console.PathLinks, "", body, "", "responder")
-		f.Add(http.MethodPut, console.PathCatalog, "dry_run=true", body, "", "administrator")
+		f.Add(http.MethodPost, api.PathLinks, "", body, "", "responder")
+		f.Add(http.MethodPost, api.PathCatalogPlan, "", body, "", "reader")
 	}
 	f.Fuzz(func(t *testing.T, method, path, query, body, condition, as string) {
 		if !token7230(method) || !strings.HasPrefix(path, "/") {
@@ -74,16 +75,16 @@ func FuzzAPI(f *testing.F) {
 		}
 		for _, secret := range []string{token(console.Administrator), "goroutine ", ".go:"} {
 			if strings.Contains(answer, secret) {
-				t.Errorf("the answer tells %q: %s", secret, answer)
+				t.Errorf("the answer holds %q: %s", secret, answer)
 			}
 		}
-		open := strings.HasPrefix(unescaped, console.PathOpenAPI) || unescaped == "/healthz" || unescaped == "/readyz" || unescaped == "/metrics"
+		open := strings.HasPrefix(unescaped, api.PathOpenAPI) || unescaped == "/healthz" || unescaped == "/readyz" || unescaped == "/metrics"
 		if err != nil && !open && status != http.StatusUnauthorized && status/100 != 3 {
 			t.Errorf("without a token: status %d: %s", status, answer)
 		}
 		if status >= 400 && strings.HasPrefix(unescaped, "/api/") && method != http.MethodHead {
-			var p console.Problem
-			if err := json.Unmarshal(recorder.Body.Bytes(), &p); err != nil || p.Status != status || !strings.HasPrefix(p.Type, console.ProblemType) {
+			var p api.Problem
+			if err := json.Unmarshal(recorder.Body.Bytes(), &p); err != nil || p.Status != status || !strings.HasPrefix(p.Type, api.ProblemType) {
 				t.Errorf("status %d is no problem: %s", status, answer)
 			}
 		}

@@ -5,12 +5,16 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"go.uber.org/zap"
+
+	"postlink/worker/bus"
+	"postlink/worker/console/api"
 )
 
 const (
@@ -18,7 +22,7 @@ const (
 	maxCatalogBody = 64 << 20         // bytes of a whole catalog
 	bodyTime       = 20 * time.Second // for a request's body to arrive
 	answerTime     = 30 * time.Second // for a request to be answered
-	askingTime     = time.Minute      // when Dynamics is asked first
+	askingTime     = time.Minute      // likewise, when Dynamics has to be asked
 	catalogTime    = 2 * time.Minute  // for a whole catalog
 	writeTime      = 30 * time.Second // for an answer to travel, on top
 )
@@ -27,7 +31,8 @@ const (
 type exchange struct {
 	id      string
 	caller  caller
-	problem *Problem // that it was answered with
+	op      operation    // the zero operation when there is none at the address
+	problem *api.Problem // of the answer; nil when it was not refused
 }
 
 type exchangeKey struct{}
@@ -37,14 +42,15 @@ func exchangeOf(ctx context.Context) *exchange {
 	return x
 }
 
-// gateway is what every request to the API goes through: it names the request, decides whether it may be made, bounds what it
-// takes, and writes down what became of it.
+// gateway is what every request to the API goes through. It gives the request an id, decides whether it may be made, bounds its
+// size and time, ends it when NATS is lost, counts it, and writes changes to the audit log.
 type gateway struct {
-	api     *api
-	keys    *keyring
-	metrics *metrics
-	log     *zap.Logger
-	audit   *zap.Logger
+	bus      *bus.Bus
+	handlers *handlers
+	keys     *keyring
+	metrics  *metrics
+	log      *zap.Logger
+	audit    *zap.Logger
 }
 
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -58,10 +64,11 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
 	header.Set("Referrer-Policy", "no-referrer")
 
-	op, found := g.api.operation(r)
+	op, found := g.handlers.operation(r)
 	route := "none"
 	if found {
 		route = op.method + " " + op.path
+		x.op = op
 	}
 	defer func() {
 		if crash := recover(); crash != nil {
@@ -74,42 +81,47 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	if problem := g.serve(answer, r, x, op, found); problem != nil {
 		x.refuse(problem)
-		problem.write(answer)
+		writeProblem(answer, problem)
 	}
 }
 
-// serve lets a request through, or says why not.
-func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op operation, found bool) *Problem {
-	var problem *Problem
+// serve answers a request, or says why it is refused.
+func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op operation, found bool) *api.Problem {
+	var problem *api.Problem
 	if x.caller, problem = g.keys.admit(r); problem != nil && (!found || op.role != anybody) {
 		return problem
 	}
 	if !found {
-		return g.api.missing(w, r)
+		return g.handlers.missing(w, r)
 	}
 	if x.caller.role < op.role {
-		return newProblem(kindForbidden, "this takes the role "+op.role.String()+", "+x.caller.name+" is "+x.caller.role.String()+"; ask an administrator")
+		return newProblem(api.KindForbidden, "this takes the role "+op.role.String()+", "+x.caller.name+" is "+x.caller.role.String()+"; ask an administrator")
 	}
-	ctx := context.WithValue(r.Context(), exchangeKey{}, x)
-	if !op.stream {
-		bound, cancel := context.WithTimeout(ctx, op.timeout)
-		defer cancel()
-		ctx = bound
-		// What cannot take a deadline is a test's.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(bodyTime + op.timeout + writeTime))
-	}
-	r = r.WithContext(ctx)
 	body, problem := readBody(w, r, op.maxBody)
 	if problem != nil {
 		return problem
 	}
+	// Everything behind the API is kept in NATS: without it no operation goes on.
+	ctx, detach := g.bus.Attached(context.WithValue(r.Context(), exchangeKey{}, x))
+	defer detach()
+	if op.role != anybody && (!g.bus.Connected() || errors.Is(context.Cause(ctx), bus.ErrUnreachable)) {
+		return newProblem(api.KindUnreachable, "NATS cannot be reached; nothing was done, try again in a moment")
+	}
+	if !op.stream {
+		bound, cancel := context.WithTimeout(ctx, op.timeout)
+		defer cancel()
+		ctx = bound
+		// Only the writers of tests cannot take a deadline.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(op.timeout + writeTime))
+	}
+	r = r.WithContext(ctx)
 	r.Body = io.NopCloser(bytes.NewReader(body))
-	g.api.mux.ServeHTTP(w, r)
+	g.handlers.mux.ServeHTTP(w, r)
 	return nil
 }
 
-// readBody reads a request's body whole, so that what goes wrong with it is told in one way.
-func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *Problem) {
+// readBody reads a request's body whole, so that all that can go wrong with it is answered here.
+func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *api.Problem) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
 	var (
@@ -120,21 +132,21 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *Prob
 	case err == nil:
 		return body, nil
 	case errors.As(err, &large):
-		return nil, newProblem(kindTooLarge, "the request has more than "+megabytes(most)+"; send less at once")
+		return nil, newProblem(api.KindTooLarge, "the request has more than "+megabytes(most)+"; send less at once")
 	case errors.As(err, &late) && late.Timeout():
-		return nil, newProblem(kindSlow, "the request's body did not arrive in time; send it again")
+		return nil, newProblem(api.KindSlow, "the request's body did not arrive in time; send it again")
 	default:
-		return nil, newProblem(kindMalformed, "the request's body broke off; send it again")
+		return nil, newProblem(api.KindMalformed, "the request's body broke off; send it again")
 	}
 }
 
-// refuse notes what the request is answered with.
-func (x *exchange) refuse(p *Problem) {
+// refuse notes the problem that the request is answered with.
+func (x *exchange) refuse(p *api.Problem) {
 	p.RequestID = x.id
 	x.problem = p
 }
 
-// crashed answers a request whose handling panicked, if it can still be answered. The stack is for the log alone.
+// crashed answers a request whose handling panicked, unless an answer has begun. The stack is only logged.
 func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
 	if crash == http.ErrAbortHandler { //nolint:errorlint,err113 // a sentinel that is panicked with as it is
 		panic(crash)
@@ -143,16 +155,16 @@ func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
 	if w.status != 0 {
 		return
 	}
-	problem := newProblem(kindInternal, "the request could not be carried out; look for the request id in the log of the server")
+	problem := newProblem(api.KindInternal, "the request could not be carried out; look for the request id in the log of the server")
 	x.refuse(problem)
-	problem.write(w)
+	writeProblem(w, problem)
 }
 
 // note writes the audit line of a change, made or refused.
 func (g *gateway) note(x *exchange, op operation, r *http.Request, status int) {
 	outcome := "done"
 	if x.problem != nil {
-		outcome = x.problem.Type[len(ProblemType):]
+		outcome = x.problem.Type[len(api.ProblemType):]
 	}
 	from, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
@@ -192,3 +204,5 @@ func (a *answer) code() int {
 	}
 	return a.status
 }
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%d MiB", bytes>>20) }

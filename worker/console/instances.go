@@ -2,144 +2,172 @@ package console
 
 import (
 	"context"
-	"net/http"
+
+	"github.com/google/uuid"
 
 	"postlink/dynamics"
-	"postlink/worker"
 	"postlink/worker/catalog"
+	"postlink/worker/console/api"
+	"postlink/worker/desk"
 )
 
-func (a *api) instances() {
-	register(a, operation{
-		id: "list-instances", method: http.MethodGet, path: PathInstances, role: Reader,
-		summary: "List the instances with their state",
-	}, func(ctx context.Context, _ caller, _ *struct{}) (*tagged[List[Instance]], error) {
-		revision, err := a.current(ctx)
-		if err != nil {
-			return nil, err
-		}
-		shown := make([]Instance, len(revision.Catalog.Instances))
-		for i, in := range revision.Catalog.Instances {
-			if shown[i], err = a.instance(ctx, in); err != nil {
-				return nil, err
-			}
-		}
-		return &tagged[List[Instance]]{etag(revision.Number), all(shown)}, nil
-	})
-	register(a, operation{
-		id: "show-instance", method: http.MethodGet, path: PathInstance, role: Reader,
-		summary: "Show an instance with its state",
-	}, func(ctx context.Context, _ caller, in *InstanceName) (*tagged[Instance], error) {
-		revision, err := a.current(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return a.named(ctx, revision, in.Instance)
-	})
-	register(a, operation{
-		id: "add-instance", method: http.MethodPost, path: PathInstances, role: Administrator, change: true, status: http.StatusCreated,
-		summary: "Add an instance",
-	}, func(ctx context.Context, by caller, in *struct {
-		Precondition
-		Body NewInstance
-	}) (*tagged[Instance], error) {
-		b := in.Body
-		added := dynamics.Instance{Name: b.Name, URL: b.URL, Default: b.Default, Disabled: b.Enabled != nil && !*b.Enabled, Auth: b.Auth.auth()}
-		return a.change(ctx, by, in.Precondition, "add instance "+b.Name, b.Name, func(c *catalog.Catalog) error { return c.AddInstance(added) })
-	})
-	register(a, operation{
-		id: "edit-instance", method: http.MethodPatch, path: PathInstance, role: Administrator, change: true,
-		summary: "Change how an instance is reached",
-	}, func(ctx context.Context, by caller, in *struct {
-		InstanceName
-		Precondition
-		Body InstanceChange
-	}) (*tagged[Instance], error) {
-		return a.change(ctx, by, in.Precondition, "edit instance "+in.Instance, in.Instance, func(c *catalog.Catalog) error {
-			now, err := c.Instance(in.Instance)
-			if err != nil {
-				return err
-			}
-			if in.Body.URL != "" {
-				now.URL = in.Body.URL
-			}
-			if in.Body.Auth != nil {
-				now.Auth = in.Body.Auth.auth()
-			}
-			return c.EditInstance(in.Instance, now.URL, now.Auth)
-		})
-	})
-	for _, s := range []struct {
-		id, path, message, summary string
-		edit                       func(c *catalog.Catalog, instance string) error
-	}{
-		{"enable-instance", PathEnableInstance, "enable instance", "Let an instance take links again", (*catalog.Catalog).EnableInstance},
-		{"disable-instance", PathDisableInstance, "disable instance", "Keep new links away from an instance", (*catalog.Catalog).DisableInstance},
-		{"default-instance", PathDefaultInstance, "make the default instance", "Preselect an instance for manual links", (*catalog.Catalog).SetDefault},
-	} {
-		register(a, operation{
-			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
-		}, func(ctx context.Context, by caller, in *instanceChange) (*tagged[Instance], error) {
-			return a.change(ctx, by, in.Precondition, s.message+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return s.edit(c, in.Instance) })
-		})
+func (h *handlers) listInstances(ctx context.Context, _ caller, _ *struct{}) (*tagged[api.List[api.Instance]], error) {
+	revision, err := h.current(ctx)
+	if err != nil {
+		return nil, err
 	}
-	register(a, operation{
-		id: "refresh-instance", method: http.MethodPost, path: PathRefreshInstance, role: Administrator, change: true, timeout: askingTime,
-		summary: "Read the metadata of an instance again, and remove what is gone",
-	}, func(ctx context.Context, by caller, in *instanceChange) (*body[Refresh], error) {
-		commit, err := a.commit(ctx, by, in.Precondition, "refresh instance "+in.Instance)
-		if err != nil {
+	shown := make([]api.Instance, len(revision.Catalog.Instances))
+	for i, in := range revision.Catalog.Instances {
+		if shown[i], err = h.instance(ctx, in); err != nil {
 			return nil, err
 		}
-		found, err := a.opts.Administrator.Refresh(ctx, commit, in.Instance)
+	}
+	return &tagged[api.List[api.Instance]]{etag(revision.Number), all(shown)}, nil
+}
+
+func (h *handlers) showInstance(ctx context.Context, _ caller, in *InstanceName) (*tagged[api.Instance], error) {
+	revision, err := h.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.instanceOf(ctx, revision, in.Instance)
+}
+
+func (h *handlers) addInstance(ctx context.Context, by caller, in *struct {
+	Precondition
+	Body api.NewInstance
+},
+) (*added[api.Instance], error) {
+	b := in.Body
+	instance := dynamics.Instance{Name: b.Name, URL: b.URL, Default: b.Default, Disabled: b.Enabled != nil && !*b.Enabled, Auth: authOf(b.Auth)}
+	answer, err := h.changeInstance(ctx, by, in.Precondition, "add instance "+b.Name, b.Name, func(c *catalog.Catalog) error { return c.AddInstance(instance) })
+	if err != nil {
+		return nil, err
+	}
+	return &added[api.Instance]{api.Path(api.PathInstance, b.Name), answer.ETag, answer.Body}, nil
+}
+
+func (h *handlers) editInstance(ctx context.Context, by caller, in *struct {
+	InstanceName
+	Precondition
+	Body api.InstanceChange
+},
+) (*tagged[api.Instance], error) {
+	return h.changeInstance(ctx, by, in.Precondition, "edit instance "+in.Instance, in.Instance, func(c *catalog.Catalog) error {
+		now, err := c.Instance(in.Instance)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return &body[Refresh]{Refresh{
-			At: found.At, Organization: showID(found.Organization.ID), Version: found.Organization.Version,
-			Removed: showMissing(found.Removed), Kept: showMissing(found.Kept),
-		}}, nil
-	})
-	register(a, operation{
-		id: "delete-instance", method: http.MethodDelete, path: PathInstance, role: Administrator, change: true, status: http.StatusNoContent,
-		summary: "Delete an instance; its links are forgotten until its organization is added again",
-	}, func(ctx context.Context, by caller, in *instanceChange) (*done, error) {
-		commit, err := a.commit(ctx, by, in.Precondition, "delete instance "+in.Instance)
-		if err != nil {
-			return nil, err
+		if in.Body.URL != "" {
+			now.URL = in.Body.URL
 		}
-		revision, err := a.opts.Administrator.DeleteInstance(ctx, commit, in.Instance)
-		if err != nil {
-			return nil, err
+		if in.Body.Auth != nil {
+			now.Auth = authOf(*in.Body.Auth)
 		}
-		return &done{etag(revision.Number)}, nil
+		return c.EditInstance(in.Instance, now.URL, now.Auth)
 	})
 }
 
-// instance adds to an instance of the catalog what is known of its state.
-func (a *api) instance(ctx context.Context, in dynamics.Instance) (Instance, error) {
-	state, err := worker.State(ctx, a.opts.Bus, in.Name)
-	return showInstance(in, state), err
+// editing answers operations that change one instance in one way; what names the change in the history.
+func editing(what string, edit func(c *catalog.Catalog, instance string) error,
+) func(*handlers, context.Context, caller, *instanceRequest) (*tagged[api.Instance], error) {
+	return func(h *handlers, ctx context.Context, by caller, in *instanceRequest) (*tagged[api.Instance], error) {
+		return h.changeInstance(ctx, by, in.Precondition, what+" "+in.Instance, in.Instance, func(c *catalog.Catalog) error { return edit(c, in.Instance) })
+	}
 }
 
-func (a *api) named(ctx context.Context, revision *catalog.Revision, name string) (*tagged[Instance], error) {
+func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceRequest) (*body[api.Refresh], error) {
+	commit, err := h.commit(ctx, by, in.Precondition, "refresh instance "+in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	found, err := h.Desk.Instances.Refresh(ctx, commit, in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return &body[api.Refresh]{api.Refresh{
+		At: found.At, Organization: showID(found.Organization.ID), Version: found.Organization.Version,
+		Removed: showMissing(found.Removed), Kept: showMissing(found.Kept),
+	}}, nil
+}
+
+func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRequest) (*done, error) {
+	commit, err := h.commit(ctx, by, in.Precondition, "delete instance "+in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	revision, err := h.Desk.Instances.Delete(ctx, commit, in.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return &done{etag(revision.Number)}, nil
+}
+
+// changeInstance edits the catalog, and shows an instance as it is then.
+func (h *handlers) changeInstance(
+	ctx context.Context, by caller, on Precondition, message, name string, edit func(*catalog.Catalog) error,
+) (*tagged[api.Instance], error) {
+	commit, err := h.commit(ctx, by, on, message)
+	if err != nil {
+		return nil, err
+	}
+	revision, _, err := h.Catalog.Change(ctx, commit, edit)
+	if err != nil {
+		return nil, err
+	}
+	return h.instanceOf(ctx, revision, name)
+}
+
+func (h *handlers) instanceOf(ctx context.Context, revision *catalog.Revision, name string) (*tagged[api.Instance], error) {
 	in, err := revision.Catalog.Instance(name)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := a.instance(ctx, in)
-	return &tagged[Instance]{etag(revision.Number), shown}, err
+	shown, err := h.instance(ctx, in)
+	return &tagged[api.Instance]{etag(revision.Number), shown}, err
 }
 
-// change edits the catalog, and shows an instance as it is then.
-func (a *api) change(ctx context.Context, by caller, on Precondition, message, name string, edit func(*catalog.Catalog) error) (*tagged[Instance], error) {
-	commit, err := a.commit(ctx, by, on, message)
-	if err != nil {
-		return nil, err
+// instance is an instance of the catalog with what is known of its state.
+func (h *handlers) instance(ctx context.Context, in dynamics.Instance) (api.Instance, error) {
+	status, err := h.Desk.Instances.Status(ctx, in.Name)
+	return showInstance(in, status), err
+}
+
+func showInstance(in dynamics.Instance, s desk.Status) api.Instance {
+	return api.Instance{
+		Name: in.Name, URL: in.URL, Enabled: !in.Disabled, Default: in.Default, Auth: showAuth(in.Auth),
+		Entities: showEntities(in.Entities), Organization: showID(s.Organization), Version: s.Version, LastSeen: s.LastSeen,
+		RefreshedAt: s.RefreshedAt, Missing: s.Missing, Parked: s.Parked, ParkedSince: s.ParkedSince, NextTry: s.NextTry,
+		ThrottledUntil: s.ThrottledUntil, Retrying: s.Retrying, RetryingSince: s.RetryingSince,
+		Waiting: s.Waiting, Oldest: s.Oldest,
 	}
-	revision, _, err := a.opts.Catalog.Change(ctx, commit, edit)
-	if err != nil {
-		return nil, err
+}
+
+func showAuth(a dynamics.Auth) api.Auth {
+	return api.Auth{
+		Kind: a.Kind, Tenant: a.Tenant, ClientID: a.ClientID, ClientSecret: api.Secret(a.ClientSecret),
+		Authority: a.Authority, Token: api.Secret(a.Token),
 	}
-	return a.named(ctx, revision, name)
+}
+
+func authOf(a api.Auth) dynamics.Auth {
+	return dynamics.Auth{
+		Kind: a.Kind, Tenant: a.Tenant, ClientID: a.ClientID, ClientSecret: dynamics.Secret(a.ClientSecret),
+		Authority: a.Authority, Token: dynamics.Secret(a.Token),
+	}
+}
+
+func showMissing(missing []desk.Missing) []api.Missing {
+	shown := make([]api.Missing, len(missing))
+	for i, m := range missing {
+		shown[i] = api.Missing(m)
+	}
+	return shown
+}
+
+func showID(id uuid.UUID) string {
+	if id == uuid.Nil {
+		return ""
+	}
+	return id.String()
 }

@@ -3,77 +3,102 @@ package console
 import (
 	"context"
 	"fmt"
-	"net/http"
 
-	"postlink/worker"
+	"postlink/payload"
+	"postlink/worker/console/api"
+	"postlink/worker/desk"
+	"postlink/worker/ledger"
 )
 
-func (a *api) posts() {
-	register(a, operation{
-		id: "list-posts", method: http.MethodGet, path: PathPosts, role: Reader,
-		summary: "List the posts of the stream, the newest first",
-	}, func(ctx context.Context, _ caller, in *struct {
-		Paging
-		Link string `query:"link" enum:"linked,unlinked,queued,dead" doc:"Only posts whose link is so"`
-		Rule string `query:"rule" maxLength:"400" doc:"Only posts whose newest link is of this rule"`
-	}) (*body[Page[Post]], error) {
-		page, err := a.opts.Reader.Posts(ctx, worker.PostFilter{Link: in.Link, Rule: in.Rule}, in.Cursor, in.Limit)
-		if err != nil {
-			return nil, err
-		}
-		shown := make([]Post, len(page.Rows))
-		for i, row := range page.Rows {
-			shown[i] = showPost(row)
-		}
-		return listed(shown, page.Next), nil
-	})
-	register(a, operation{
-		id: "show-post", method: http.MethodGet, path: PathPost, role: Reader,
-		summary: "Show a post, who decided about it, and the history of its links",
-	}, func(ctx context.Context, _ caller, in *PostName) (*body[PostHistory], error) {
-		found, err := a.opts.Linker.Find(ctx, in.Post)
-		if err != nil {
-			return nil, err
-		}
-		shown, err := a.history(ctx, found)
-		return &body[PostHistory]{shown}, err
-	})
+func (h *handlers) listPosts(ctx context.Context, _ caller, in *struct {
+	Paging
+	Link string `query:"link" enum:"linked,unlinked,queued,dead" doc:"Only posts with a link in this state; unlinked: with no active link"`
+	Rule string `query:"rule" maxLength:"400" doc:"Only posts whose newest link is of this rule" example:"cancelled-flights"`
+},
+) (*body[api.Page[api.Post]], error) {
+	below, err := listOfPosts.below(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	page, err := h.Desk.Posts.List(ctx, desk.PostFilter{Link: in.Link, Rule: in.Rule}, below, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]api.Post, len(page.Rows))
+	for i, row := range page.Rows {
+		shown[i] = showPost(row)
+	}
+	return &body[api.Page[api.Post]]{paged(shown, listOfPosts, page.Next)}, nil
 }
 
-// history is a post with all its links.
-func (a *api) history(ctx context.Context, found worker.Found) (PostHistory, error) {
-	row := worker.PostRow{Sequence: found.Sequence, Key: found.Key, Post: found.Post, Entry: found.Entry}
-	if found.Entry != nil && found.Entry.Current().Active() {
-		row.Instance = found.Entry.Current().Instance
+func (h *handlers) showPost(ctx context.Context, _ caller, in *PostName) (*body[api.PostHistory], error) {
+	post, err := h.Desk.Posts.Find(ctx, in.Post)
+	if err != nil {
+		return nil, err
 	}
-	if found.Post != nil && found.Sequence != 0 { // the list knows when it arrived, and what its instance is called now
-		page, err := a.opts.Reader.Posts(ctx, worker.PostFilter{}, found.Sequence+1, 1)
-		if err != nil {
-			return PostHistory{}, err
-		}
-		if len(page.Rows) == 1 && page.Rows[0].Sequence == found.Sequence && page.Rows[0].Key == found.Key {
-			row = page.Rows[0]
-		}
-	}
-	shown := PostHistory{Post: showPost(row), Links: []Link{}}
-	if row.Post == nil {
-		shown.Name, shown.Network, shown.ID = worker.PostURLName(found.Key), found.Key.Network, found.Key.PostID
+	return &body[api.PostHistory]{showHistory(post)}, nil
+}
+
+// showHistory is a post with all its links.
+func showHistory(post desk.Post) api.PostHistory {
+	shown := api.PostHistory{Post: showPost(post), Links: []api.Link{}}
+	switch {
+	case post.GivenByHand:
+		shown.Problem = "the post was given with the request for its link and never was in the stream; only its links are known"
+	case post.Content == nil && post.Problem == "":
 		shown.Problem = "the posts stream keeps this post no longer; only its links are known"
 	}
-	if row.Entry == nil {
-		return shown, nil
+	if post.Entry == nil {
+		return shown
 	}
-	entry := *row.Entry
+	entry := *post.Entry
 	for i := range entry.Links {
 		shown.Links = append(shown.Links, showLink(entry, &entry.Links[i]))
 	}
 	newest := entry.Current()
-	shown.Links[len(shown.Links)-1] = *shown.Link
-	shown.Decision = &Decision{Rule: newest.Rule, Catalog: newest.Catalog, At: newest.PlannedAt}
-	if len(newest.Steps) > 0 {
-		shown.Decision.By = newest.Steps[0].By
+	shown.Links[len(shown.Links)-1] = *shown.Link // with the present name of its instance
+	shown.Decision = &api.Decision{Rule: newest.Rule, Catalog: newest.Catalog, At: newest.Decided().At, By: newest.Decided().By}
+	return shown
+}
+
+func showPost(post desk.Post) api.Post {
+	shown := api.Post{Network: post.Key.Network, ID: post.Key.PostID}
+	if post.Content != nil {
+		shown = showContent(post.Key, post.Content)
 	}
-	return shown, nil
+	shown.Name = atSequence(post.Sequence)
+	if post.Key != (ledger.Key{}) && (post.Content != nil || post.Entry != nil) {
+		shown.Name = post.Key.PathName()
+	}
+	shown.Problem, shown.Sequence, shown.ArrivedAt, shown.Linked = post.Problem, post.Sequence, post.At, post.Instance != ""
+	if post.Entry != nil {
+		link := showLinkIn(*post.Entry, post.Instance)
+		shown.Link = &link
+		if link.State == string(ledger.Dead) {
+			shown.Dead, shown.Reason = true, link.Reason
+		}
+	}
+	if post.Problem != "" {
+		shown.Dead, shown.Reason = true, post.Problem
+	}
+	if post.Letter != nil {
+		shown.Dead, shown.Reason, shown.DeadLetter = true, post.Letter.Reason, post.Letter.Sequence
+	}
+	return shown
+}
+
+func showContent(key ledger.Key, p *payload.Post) api.Post {
+	shown := api.Post{
+		Name: key.PathName(), Network: key.Network, ID: key.PostID,
+		ExternalID: p.ExternalID, Type: p.Type, ContentType: p.ContentType, URL: p.URL, Title: p.Title, Text: p.Text,
+		Language: p.Language, Sentiment: p.Sentiment, PublishedAt: p.PublishedAt, Tags: p.Tags, Topics: p.Topics,
+	}
+	if p.Author.Known() {
+		shown.Author = &api.Author{
+			ID: p.Author.ID, Handle: p.Author.Handle, Name: p.Author.Name, FullName: p.Author.FullName, URL: p.Author.Link,
+		}
+	}
+	return shown
 }
 
 // atSequence names a post by its place in the stream.

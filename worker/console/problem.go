@@ -8,42 +8,12 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
-	"postlink/rules"
-	"postlink/worker"
+	"postlink/rules/source"
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
-)
-
-// ProblemType is what the type of every problem begins with; the rest is its kind.
-const ProblemType = "urn:postlink:problem:"
-
-// Kinds of problems that are not refusals of package worker.
-const (
-	kindMalformed       = "malformed-request"
-	kindInvalid         = "invalid-request"
-	kindUnauthenticated = "unauthenticated"
-	kindForbidden       = "forbidden"
-	kindForeign         = "foreign-request"
-	kindNotFound        = "not-found"
-	kindMethod          = "method-not-allowed"
-	kindSlow            = "request-too-slow"
-	kindTooLarge        = "request-too-large"
-	kindMediaType       = "unsupported-media-type"
-	kindInternal        = "internal"
-	kindUnreachable     = "nats-unreachable"
-	kindTimeout         = "timeout"
-
-	kindRuleUnknown    = "rule-unknown"
-	kindInstanceExists = "instance-exists"
-	kindEntityExists   = "entity-exists"
-	kindInUse          = "in-use"
-	kindRuleTarget     = "rule-target"
-	kindCatalogInvalid = "catalog-invalid"
-	kindCatalogChanged = "catalog-changed"
-	kindCatalogBusy    = "catalog-busy"
+	"postlink/worker/console/api"
+	"postlink/worker/desk"
 )
 
 // kinds is every kind of problem: its status, and what it is called.
@@ -51,72 +21,75 @@ var kinds = map[string]struct {
 	status int
 	title  string
 }{
-	kindMalformed:       {http.StatusBadRequest, "The request cannot be read"},
-	kindInvalid:         {http.StatusUnprocessableEntity, "The request is not valid"},
-	kindUnauthenticated: {http.StatusUnauthorized, "A token is needed"},
-	kindForbidden:       {http.StatusForbidden, "The role does not allow this"},
-	kindForeign:         {http.StatusForbidden, "The request comes from elsewhere"},
-	kindNotFound:        {http.StatusNotFound, "There is nothing here"},
-	kindMethod:          {http.StatusMethodNotAllowed, "This cannot be done here"},
-	kindSlow:            {http.StatusRequestTimeout, "The request took too long to arrive"},
-	kindTooLarge:        {http.StatusRequestEntityTooLarge, "The request is too large"},
-	kindMediaType:       {http.StatusUnsupportedMediaType, "The body is of another type"},
-	kindInternal:        {http.StatusInternalServerError, "Something went wrong"},
-	kindUnreachable:     {http.StatusServiceUnavailable, "NATS cannot be reached"},
-	kindTimeout:         {http.StatusGatewayTimeout, "It took too long"},
+	api.KindMalformed:       {http.StatusBadRequest, "The request cannot be read"},
+	api.KindInvalid:         {http.StatusUnprocessableEntity, "The request is not valid"},
+	api.KindUnauthenticated: {http.StatusUnauthorized, "A token is needed"},
+	api.KindForbidden:       {http.StatusForbidden, "The role does not allow this"},
+	api.KindForeign:         {http.StatusForbidden, "The request comes from elsewhere"},
+	api.KindNotFound:        {http.StatusNotFound, "There is nothing here"},
+	api.KindMethod:          {http.StatusMethodNotAllowed, "This cannot be done here"},
+	api.KindSlow:            {http.StatusRequestTimeout, "The request took too long to arrive"},
+	api.KindTooLarge:        {http.StatusRequestEntityTooLarge, "The request is too large"},
+	api.KindMediaType:       {http.StatusUnsupportedMediaType, "The body is of another type"},
+	api.KindInternal:        {http.StatusInternalServerError, "Something went wrong"},
+	api.KindUnreachable:     {http.StatusServiceUnavailable, "NATS cannot be reached"},
+	api.KindTimeout:         {http.StatusGatewayTimeout, "It took too long"},
 
-	kindRuleUnknown:    {http.StatusNotFound, "There is no such rule"},
-	kindInstanceExists: {http.StatusConflict, "The instance exists already"},
-	kindEntityExists:   {http.StatusConflict, "The entity exists already"},
-	kindInUse:          {http.StatusConflict, "Active rules use it"},
-	kindRuleTarget:     {http.StatusConflict, "The rule leads nowhere"},
-	kindCatalogInvalid: {http.StatusUnprocessableEntity, "The catalog is not valid"},
-	kindCatalogChanged: {http.StatusPreconditionFailed, "The catalog was changed meanwhile"},
-	kindCatalogBusy:    {http.StatusServiceUnavailable, "The catalog is being changed"},
+	api.KindRuleUnknown:      {http.StatusNotFound, "There is no such rule"},
+	api.KindInstanceExists:   {http.StatusConflict, "The instance exists already"},
+	api.KindEntityExists:     {http.StatusConflict, "The entity exists already"},
+	api.KindInUse:            {http.StatusConflict, "Active rules use it"},
+	api.KindRuleUnconfigured: {http.StatusConflict, "The rule leads nowhere"},
+	api.KindCatalogInvalid:   {http.StatusUnprocessableEntity, "The catalog is not valid"},
+	api.KindCatalogChanged:   {http.StatusPreconditionFailed, "The catalog was changed meanwhile"},
+	api.KindCatalogBusy:      {http.StatusServiceUnavailable, "The catalog is being changed"},
 
-	worker.RefusedPostUnknown:      {http.StatusNotFound, "There is no such post"},
-	worker.RefusedPostAmbiguous:    {http.StatusConflict, "Several posts have this id"},
-	worker.RefusedPostInvalid:      {http.StatusUnprocessableEntity, "The post cannot be read"},
-	worker.RefusedPostForgotten:    {http.StatusGone, "The post is no longer kept"},
-	worker.RefusedNoCatalog:        {http.StatusNotFound, "Nothing is configured yet"},
-	worker.RefusedNoDefault:        {http.StatusUnprocessableEntity, "No instance is the default"},
-	worker.RefusedInstanceUnknown:  {http.StatusNotFound, "There is no such instance"},
-	worker.RefusedInstanceDisabled: {http.StatusConflict, "The instance is disabled"},
-	worker.RefusedInstanceDown:     {http.StatusBadGateway, "The instance does not answer"},
-	worker.RefusedSocialData:       {http.StatusConflict, "The instance refuses social data"},
-	worker.RefusedEntityUnknown:    {http.StatusNotFound, "There is no such entity"},
-	worker.RefusedEntityUnnamed:    {http.StatusUnprocessableEntity, "No entity is named"},
-	worker.RefusedEntityUnrelated:  {http.StatusUnprocessableEntity, "The record type cannot be used"},
-	worker.RefusedFieldUnknown:     {http.StatusUnprocessableEntity, "There is no such field"},
-	worker.RefusedNotes:            {http.StatusUnprocessableEntity, "The notes are too long"},
-	worker.RefusedAlreadyLinked:    {http.StatusConflict, "The post is already linked"},
-	worker.RefusedNotLinked:        {http.StatusNotFound, "The post is not linked"},
-	worker.RefusedNotSettled:       {http.StatusConflict, "The link is on its way"},
-	worker.RefusedRecordGone:       {http.StatusGone, "The record is gone"},
-	worker.RefusedLetterUnknown:    {http.StatusNotFound, "There is no such dead letter"},
+	api.KindPostUnknown:      {http.StatusNotFound, "There is no such post"},
+	api.KindPostAmbiguous:    {http.StatusConflict, "Several posts have this id"},
+	api.KindPostInvalid:      {http.StatusUnprocessableEntity, "The post cannot be read"},
+	api.KindPostForgotten:    {http.StatusGone, "The post is no longer kept"},
+	api.KindNoCatalog:        {http.StatusNotFound, "Nothing is configured yet"},
+	api.KindNoDefault:        {http.StatusUnprocessableEntity, "No instance is the default"},
+	api.KindInstanceUnknown:  {http.StatusNotFound, "There is no such instance"},
+	api.KindInstanceDisabled: {http.StatusConflict, "The instance is disabled"},
+	api.KindInstanceDown:     {http.StatusBadGateway, "The instance does not answer"},
+	api.KindSocialData:       {http.StatusConflict, "The instance refuses social data"},
+	api.KindEntityUnknown:    {http.StatusNotFound, "There is no such entity"},
+	api.KindEntityUnnamed:    {http.StatusUnprocessableEntity, "No entity is named"},
+	api.KindEntityUnrelated:  {http.StatusUnprocessableEntity, "The record type cannot be used"},
+	api.KindFieldUnknown:     {http.StatusUnprocessableEntity, "There is no such field"},
+	api.KindNotesTooLong:     {http.StatusUnprocessableEntity, "The notes are too long"},
+	api.KindAlreadyLinked:    {http.StatusConflict, "The post is already linked"},
+	api.KindLinkUnknown:      {http.StatusNotFound, "There is no such link"},
+	api.KindNotLinked:        {http.StatusNotFound, "The post is not linked"},
+	api.KindNotSettled:       {http.StatusConflict, "The link is still queued"},
+	api.KindRecordGone:       {http.StatusGone, "The record is gone"},
+	api.KindLetterUnknown:    {http.StatusNotFound, "There is no such dead letter"},
 }
 
 // newProblem makes the problem of a kind; detail says what happened and what to do next.
-func newProblem(kind, detail string) *Problem {
+func newProblem(kind, detail string) *api.Problem {
 	k, ok := kinds[kind]
 	if !ok {
-		k, kind = kinds[kindInternal], kindInternal
+		k, kind = kinds[api.KindInternal], api.KindInternal
 	}
-	return &Problem{Type: ProblemType + kind, Title: k.title, Status: k.status, Detail: detail}
+	return &api.Problem{Type: api.ProblemType + kind, Title: k.title, Status: k.status, Detail: detail}
 }
 
-// Error is the problem's detail.
-func (p *Problem) Error() string { return p.Detail }
+// refusal is a problem in the form in which huma answers a request with it.
+type refusal struct{ *api.Problem }
 
 // GetStatus is the status that the problem is answered with.
-func (p *Problem) GetStatus() int { return p.Status }
+func (r refusal) GetStatus() int { return r.Status }
 
 // ContentType is that of problems, whatever the answer would have had.
-func (p *Problem) ContentType(string) string { return "application/problem+json" }
+func (r refusal) ContentType(string) string { return problemMediaType }
 
-// write answers a request with the problem.
-func (p *Problem) write(w http.ResponseWriter) {
-	w.Header().Set("Content-Type", p.ContentType(""))
+const problemMediaType = "application/problem+json"
+
+// writeProblem answers a request with a problem.
+func writeProblem(w http.ResponseWriter, p *api.Problem) {
+	w.Header().Set("Content-Type", problemMediaType)
 	if p.Status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="postlink"`)
 	}
@@ -124,20 +97,23 @@ func (p *Problem) write(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(p) // the client may be gone
 }
 
-// explain is the one place that turns errors into problems. What it does not know is not told; known reports that.
-func explain(err error) (p *Problem, known bool) {
+// explain is the one place that turns the errors of operations into problems; ctx is that of the operation. The text of an
+// error that it does not know may hold what is not meant for clients: it is left out, and known is false.
+func explain(ctx context.Context, err error) (p *api.Problem, known bool) {
 	var (
-		problem  *Problem
-		refusal  *worker.Refusal
+		problem  *api.Problem
+		refusal  *desk.Refusal
 		notFound *catalog.NotFoundError
 		exists   *catalog.ExistsError
-		target   *catalog.TargetError
+		missing  *catalog.UnconfiguredError
 		used     *catalog.InUseError
-		invalid  rules.Problems
+		invalid  source.Problems
 	)
 	switch {
 	case errors.As(err, &problem):
 		return problem, true
+	case errors.Is(context.Cause(ctx), bus.ErrUnreachable): // whatever other error it became on the way here
+		return interrupted(ctx, api.KindUnreachable, "NATS cannot be reached"), true
 	case errors.As(err, &refusal):
 		p := newProblem(refusal.Kind, refusal.Text)
 		if refusal.Entry != nil {
@@ -146,78 +122,76 @@ func explain(err error) (p *Problem, known bool) {
 		}
 		return p, true
 	case errors.As(err, &used):
-		p := newProblem(kindInUse, err.Error())
+		p := newProblem(api.KindInUse, err.Error())
 		p.Rules = used.Rules
 		return p, true
-	case errors.As(err, &target):
-		return newProblem(kindRuleTarget, err.Error()), true
+	case errors.As(err, &missing):
+		return newProblem(api.KindRuleUnconfigured, err.Error()), true
 	case errors.As(err, &notFound):
 		return newProblem(notFound.Kind+"-unknown", err.Error()), true
 	case errors.As(err, &exists):
 		return newProblem(exists.Kind+"-exists", err.Error()), true
 	case errors.As(err, &invalid):
-		p := newProblem(kindCatalogInvalid, "the catalog was not changed; correct what catalog lists, and try again")
+		p := newProblem(api.KindCatalogInvalid, "the catalog was not changed; correct what catalog lists, and try again")
 		if len(invalid) == 1 {
 			p.Detail = invalid[0].Message + "; the catalog was not changed, correct it and try again"
 		}
 		p.Catalog = showProblems(invalid)
 		return p, true
 	case errors.Is(err, catalog.ErrEmpty):
-		return newProblem(worker.RefusedNoCatalog, err.Error()), true
+		return newProblem(api.KindNoCatalog, err.Error()), true
 	case errors.Is(err, catalog.ErrConflict):
-		return newProblem(kindCatalogChanged, err.Error()), true
+		return newProblem(api.KindCatalogChanged, err.Error()), true
 	case errors.Is(err, catalog.ErrBusy):
-		return newProblem(kindCatalogBusy, err.Error()), true
+		return newProblem(api.KindCatalogBusy, err.Error()), true
+	case errors.Is(err, bus.ErrUnreachable):
+		return interrupted(ctx, api.KindUnreachable, "NATS cannot be reached"), true
+	case errors.Is(err, context.DeadlineExceeded) && !exchangeOf(ctx).op.asks: // nothing else was waited for
+		return interrupted(ctx, api.KindUnreachable, "NATS does not answer in time"), true
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return newProblem(kindTimeout, "it took too long to answer; a change may have been made or not: look, and try again"), true
-	case unreachable(err):
-		return newProblem(kindUnreachable, "NATS cannot be reached; a change may have been made or not: look, and try again in a moment"), true
+		return interrupted(ctx, api.KindTimeout, "the answer took too long"), true
 	}
-	return newProblem(kindInternal, "the request could not be carried out; look for the request id in the log of the server, and try again"), false
+	return newProblem(api.KindInternal, "the request could not be carried out; look for the request id in the log of the server, and try again"), false
 }
 
-func unreachable(err error) bool {
-	for _, sentinel := range []error{
-		bus.ErrUnreachable, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected,
-		nats.ErrReconnectBufExceeded, jetstream.ErrJetStreamNotEnabled, jetstream.ErrNoStreamResponse, jetstream.ErrNoHeartbeat,
-	} {
-		if errors.Is(err, sentinel) {
-			return true
-		}
+// interrupted is the problem of an operation that ended half-way. Only a change may have been made before that.
+func interrupted(ctx context.Context, kind, what string) *api.Problem {
+	if exchangeOf(ctx).op.change {
+		return newProblem(kind, what+"; the change may have been made or not: look, and try again in a moment")
 	}
-	return false
+	return newProblem(kind, what+"; try again in a moment")
 }
 
-func showProblems(problems rules.Problems) []CatalogProblem {
-	shown := make([]CatalogProblem, len(problems))
+func showProblems(problems source.Problems) []api.CatalogProblem {
+	shown := make([]api.CatalogProblem, len(problems))
 	for i, p := range problems {
-		shown[i] = CatalogProblem{
+		shown[i] = api.CatalogProblem{
 			File: p.Pos.File, Line: p.Pos.Line, Column: p.Pos.Column, Rule: p.Rule, Message: p.Message, Snippet: p.Snippet,
 		}
 	}
 	return shown
 }
 
-// restate gives what huma says of a request that it cannot read the shape of all problems. Values that were sent are not
-// sent back: they may be secrets.
-func restate(model *huma.ErrorModel) *Problem {
-	kind, detail := kindInternal, "the request could not be carried out; try again"
+// restate makes a problem of what huma says of a request that it cannot read. Values that were sent are left out: they may be
+// secrets.
+func restate(model *huma.ErrorModel) *api.Problem {
+	kind, detail := api.KindInternal, "the request could not be carried out; try again"
 	switch model.Status {
 	case http.StatusBadRequest:
-		kind, detail = kindMalformed, "the request was not carried out; correct it and send it again"
+		kind, detail = api.KindMalformed, "the request was not carried out; correct it and send it again"
 	case http.StatusUnprocessableEntity:
-		kind, detail = kindInvalid, "the request was not carried out; correct what errors lists, and send it again"
+		kind, detail = api.KindInvalid, "the request was not carried out; correct what errors lists, and send it again"
 	case http.StatusUnsupportedMediaType:
-		kind, detail = kindMediaType, "the body was not read; send it as application/json"
+		kind, detail = api.KindMediaType, "the body was not read; send it as application/json"
 	}
 	p := newProblem(kind, detail)
 	p.Status = cmp.Or(model.Status, p.Status)
 	for _, e := range model.Errors {
 		if e != nil {
-			p.Errors = append(p.Errors, InvalidValue{Location: e.Location, Message: e.Message})
+			p.Errors = append(p.Errors, api.InvalidValue{Location: e.Location, Message: e.Message})
 		}
 	}
-	if len(p.Errors) == 0 && kind != kindInternal {
+	if len(p.Errors) == 0 && kind != api.KindInternal {
 		p.Detail = model.Detail + "; correct the request and send it again"
 	}
 	return p

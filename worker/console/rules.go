@@ -2,82 +2,85 @@ package console
 
 import (
 	"context"
-	"net/http"
 	"slices"
+	"strings"
 
 	"postlink/rules"
 	"postlink/worker/catalog"
+	"postlink/worker/console/api"
+	"postlink/worker/event"
 )
 
-func (a *api) rules() {
-	register(a, operation{
-		id: "list-rules", method: http.MethodGet, path: PathRules, role: Reader,
-		summary: "List the rules, the newest first: of several that match a post, the first active one acts",
-	}, func(ctx context.Context, _ caller, in *struct{ Paging }) (*tagged[Page[Rule]], error) {
-		revision, err := a.current(ctx)
-		if err != nil {
-			return nil, err
+func (h *handlers) listRules(ctx context.Context, _ caller, in *Paging) (*tagged[api.Page[api.Rule]], error) {
+	below, err := listOfRules.below(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	revision, err := h.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var shown []api.Rule
+	var next uint64
+	for _, r := range slices.Backward(revision.Catalog.Rules) { // which are the oldest first
+		if below != 0 && r.Age >= below {
+			continue
 		}
-		var shown []Rule
-		var next uint64
-		oldestFirst := revision.Catalog.Rules
-		for _, r := range slices.Backward(oldestFirst) {
+		if len(shown) == in.Limit {
+			next = shown[len(shown)-1].Age
+			break
+		}
+		shown = append(shown, h.rule(r))
+	}
+	return &tagged[api.Page[api.Rule]]{etag(revision.Number), paged(shown, listOfRules, next)}, nil
+}
 
-			if in.Cursor != 0 && r.Age >= in.Cursor {
-				continue
-			}
-			if len(shown) == in.Limit {
-				next = shown[len(shown)-1].Age
-				break
-			}
-			shown = append(shown, a.rule(r))
-		}
-		return &tagged[Page[Rule]]{etag(revision.Number), listed(shown, next).Body}, nil
-	})
-	register(a, operation{
-		id: "show-rule", method: http.MethodGet, path: PathRule, role: Reader,
-		summary: "Show a rule with what became of the posts that it took",
-	}, func(ctx context.Context, _ caller, in *RuleName) (*tagged[Rule], error) {
-		revision, err := a.current(ctx)
+func (h *handlers) showRule(ctx context.Context, _ caller, in *RuleName) (*tagged[api.Rule], error) {
+	revision, err := h.current(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return h.ruleOf(revision, in.Rule)
+}
+
+// ruleRequest is about a rule of a revision.
+type ruleRequest struct {
+	RuleName
+	Precondition
+}
+
+// switching answers operations that switch a rule on or off; what names the change in the history.
+func switching(what string, edit func(c *catalog.Catalog, rule string) error,
+) func(*handlers, context.Context, caller, *ruleRequest) (*tagged[api.Rule], error) {
+	return func(h *handlers, ctx context.Context, by caller, in *ruleRequest) (*tagged[api.Rule], error) {
+		commit, err := h.commit(ctx, by, in.Precondition, what+" "+in.Rule)
 		if err != nil {
 			return nil, err
 		}
-		return a.ruleOf(revision, in.Rule)
-	})
-	for _, s := range []struct {
-		id, path, message, summary string
-		edit                       func(c *catalog.Catalog, rule string) error
-	}{
-		{"activate-rule", PathActivateRule, "activate", "Let a rule act on posts that arrive from now on", (*catalog.Catalog).ActivateRule},
-		{"deactivate-rule", PathDeactivateRule, "deactivate", "Stop a rule", (*catalog.Catalog).DeactivateRule},
-	} {
-		register(a, operation{
-			id: s.id, method: http.MethodPost, path: s.path, role: Administrator, change: true, summary: s.summary,
-		}, func(ctx context.Context, by caller, in *struct {
-			RuleName
-			Precondition
-		}) (*tagged[Rule], error) {
-			commit, err := a.commit(ctx, by, in.Precondition, s.message+" rule "+in.Rule)
-			if err != nil {
-				return nil, err
-			}
-			revision, _, err := a.opts.Catalog.Change(ctx, commit, func(c *catalog.Catalog) error { return s.edit(c, in.Rule) })
-			if err != nil {
-				return nil, err
-			}
-			return a.ruleOf(revision, in.Rule)
-		})
+		revision, _, err := h.Catalog.Change(ctx, commit, func(c *catalog.Catalog) error { return edit(c, in.Rule) })
+		if err != nil {
+			return nil, err
+		}
+		return h.ruleOf(revision, in.Rule)
 	}
 }
 
-func (a *api) rule(r rules.Rule) Rule {
-	return showRule(r, a.opts.Journal.Rule(r.Name))
-}
-
-func (a *api) ruleOf(revision *catalog.Revision, name string) (*tagged[Rule], error) {
+func (h *handlers) ruleOf(revision *catalog.Revision, name string) (*tagged[api.Rule], error) {
 	r, err := revision.Catalog.Rule(name)
 	if err != nil {
 		return nil, err
 	}
-	return &tagged[Rule]{etag(revision.Number), a.rule(r)}, nil
+	return &tagged[api.Rule]{etag(revision.Number), h.rule(r)}, nil
+}
+
+func (h *handlers) rule(r rules.Rule) api.Rule {
+	return showRule(r, h.Counts.Rule(r.Name))
+}
+
+func showRule(r rules.Rule, c event.Count) api.Rule {
+	return api.Rule{
+		Name: r.Name, Active: r.Active, Condition: strings.TrimSpace(r.When), Instance: r.Link.Instance, Entity: r.Link.Entity,
+		Notes: r.Link.Notes, Age: r.Age, LastMatch: c.LastMatch,
+		Counts: api.Counts{Matched: c.Matched, Linked: c.Linked, Dead: c.Dead, Errors: c.Failed},
+	}
 }

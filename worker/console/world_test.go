@@ -1,23 +1,18 @@
 package console_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -30,6 +25,8 @@ import (
 	"postlink/worker/bus"
 	"postlink/worker/catalog"
 	"postlink/worker/console"
+	"postlink/worker/deadletter"
+	"postlink/worker/deliver"
 	"postlink/worker/ledger"
 )
 
@@ -65,13 +62,9 @@ rules:
 
 // world is a NATS, two organizations, a worker, and a console over them.
 type world struct {
+	*worker.Worker
 	t        testing.TB
 	ctx      context.Context //nolint:containedctx // it ends after the test's own, so that stages can be stopped in order
-	bus      *bus.Bus
-	ledger   *ledger.Ledger
-	store    *catalog.Store
-	live     *catalog.Live
-	journal  *worker.Journal
 	contoso  *sandbox.Sandbox
 	fabrikam *sandbox.Sandbox
 	logs     *observer.ObservedLogs
@@ -104,18 +97,12 @@ func newWorld(t testing.TB, change ...func(*console.Options)) *world {
 // newQuietWorld is newWorld without a catalog.
 func newQuietWorld(t testing.TB, change ...func(*console.Options)) *world {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
 	must(t, err)
 	t.Cleanup(server.Shutdown)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, server: server, stopping: make(chan struct{})}
-	w.bus, err = bus.Connect(ctx, bus.Options{Server: server})
-	must(t, err)
-	t.Cleanup(w.bus.Close)
-	w.ledger = ledger.New(w.bus, nil)
-	w.store, err = catalog.New(catalog.Options{KV: w.bus.Catalog(), Blobs: w.bus.CatalogBlobs()})
-	must(t, err)
 	w.contoso, err = sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{"t"}})
 	must(t, err)
 	w.fabrikam, err = sandbox.New(sandbox.Options{Name: "fabrikam", Tokens: []string{"t"}})
@@ -128,34 +115,19 @@ func newQuietWorld(t testing.TB, change ...func(*console.Options)) *world {
 	core, logs := observer.New(zapcore.DebugLevel)
 	w.logs = logs
 	registry := prometheus.NewRegistry()
-	work := worker.NewMetrics(registry)
-	dial := func(i dynamics.Instance) (*dynamics.Client, error) {
-		i.URL = web.URL + "/" + i.Name
-		return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t")})
-	}
-	clients := worker.NewClients(dial)
-	deliverer, err := worker.NewDeliverer(worker.DelivererOptions{
-		Bus: w.bus, Ledger: w.ledger, Catalog: w.store, Dial: dial, Metrics: work, Log: zap.NewNop(),
-		RetryFirst: 10 * time.Millisecond, RetryMost: 50 * time.Millisecond, ProbeEvery: 20 * time.Millisecond,
+	w.Worker, err = worker.New(ctx, worker.Options{
+		NATS: bus.Options{Server: server},
+		Dial: func(i dynamics.Instance) (*dynamics.Client, error) {
+			i.URL = web.URL + "/" + i.Name
+			return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken("t")})
+		},
+		Pauses:  deliver.Pauses{First: 10 * time.Millisecond, Most: 50 * time.Millisecond, Probe: 20 * time.Millisecond},
+		Metrics: registry, Log: zap.NewNop(),
 	})
 	must(t, err)
-	w.live, err = catalog.NewLive(catalog.LiveOptions{Store: w.store, OnChange: deliverer.Follow})
-	must(t, err)
-	matcher, err := worker.NewMatcher(worker.MatcherOptions{Bus: w.bus, Ledger: w.ledger, Catalog: w.live, Metrics: work, Log: zap.NewNop()})
-	must(t, err)
-	w.journal, err = worker.NewJournal(w.bus, zap.NewNop(), nil)
-	must(t, err)
-	linker, err := worker.NewLinker(worker.LinkerOptions{
-		Bus: w.bus, Ledger: w.ledger, Catalog: w.live.Current, Clients: clients, Log: zap.NewNop(),
-	})
-	must(t, err)
-	reader, err := worker.NewReader(w.bus, w.ledger, w.live.Current)
-	must(t, err)
-	administrator, err := worker.NewAdministrator(worker.AdministratorOptions{Bus: w.bus, Catalog: w.store, Clients: clients})
-	must(t, err)
+	t.Cleanup(w.Close)
 	opts := console.Options{
-		Bus: w.bus, Catalog: w.store, Linker: linker, Reader: reader, Administrator: administrator, Journal: w.journal,
-		Tokens: tokens(), Stopping: w.stopping, Gatherer: registry, Metrics: registry, Log: zap.New(core),
+		Worker: w.Worker, Tokens: tokens(), Stopping: w.stopping, Gatherer: registry, Metrics: registry, Log: zap.New(core),
 	}
 	for _, c := range change {
 		c(&opts)
@@ -166,22 +138,33 @@ func newQuietWorld(t testing.TB, change ...func(*console.Options)) *world {
 	w.document = readDocument(t, w.handler)
 
 	var wg sync.WaitGroup
-	for _, run := range []func(context.Context) error{w.live.Run, deliverer.Run, matcher.Run, w.journal.Run} {
-		wg.Go(func() {
-			if err := run(ctx); err != nil {
-				t.Errorf("a stage ended: %v", err)
-			}
-		})
-	}
+	wg.Go(func() {
+		if err := w.Run(ctx); err != nil {
+			t.Errorf("the worker ended: %v", err)
+		}
+	})
 	t.Cleanup(func() {
 		// nats.go leaves a goroutine behind when it is stopped while it reads an object: let the worker have the newest catalog.
-		if newest, err := w.store.Current(ctx); err == nil {
+		if newest, err := w.Catalog.Current(ctx); err == nil {
 			w.follows(newest.Number)
+			w.rests()
 		}
 		cancel()
 		wg.Wait()
 	})
 	return w
+}
+
+// withCatalog is a worker whose catalog is kept behind another view of its bucket.
+func withCatalog(t testing.TB, of *worker.Worker, view func(jetstream.KeyValue) jetstream.KeyValue) *worker.Worker {
+	t.Helper()
+	kv, err := of.Bus.DeclareBucket(t.Context(), jetstream.KeyValueConfig{Bucket: "catalog", History: jetstream.KeyValueMaxHistory})
+	must(t, err)
+	blobs, err := of.Bus.DeclareObjectStore(t.Context(), jetstream.ObjectStoreConfig{Bucket: "catalog"})
+	must(t, err)
+	other := *of
+	other.Catalog = catalog.New(view(kv), blobs, catalog.Options{Tries: 2})
+	return &other
 }
 
 func must(t testing.TB, err error) {
@@ -198,15 +181,29 @@ func (w *world) apply(yaml string) {
 	must(w.t, os.WriteFile(file, []byte(yaml), 0o600))
 	c, err := catalog.Load(file)
 	must(w.t, err)
-	revision, _, err := w.store.Apply(w.ctx, c, catalog.Commit{Author: "test"})
+	revision, _, err := w.Catalog.Apply(w.ctx, c, catalog.Commit{Author: "test"})
 	must(w.t, err)
 	w.follows(revision.Number)
+}
+
+// loseNATS ends the NATS server.
+func (w *world) loseNATS() {
+	w.t.Helper()
+	w.rests()
+	w.server.Shutdown()
+}
+
+// rests waits until each lane takes links or is held back. A NATS server that ends while it makes a stream leaves goroutines
+// behind.
+func (w *world) rests() {
+	w.t.Helper()
+	w.eventually("each lane rests", func() bool { return !w.Bus.Connected() || w.Live.Current() == nil || w.Ready()["outboxes"] })
 }
 
 func (w *world) follows(number uint64) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("revision %d in force", number), func() bool {
-		return w.live.Current() != nil && w.live.Current().Number >= number
+		return w.Live.Current() != nil && w.Live.Current().Number >= number
 	})
 }
 
@@ -234,12 +231,12 @@ func post(id int, sentiment string) string {
 func key(id int) ledger.Key { return ledger.Key{Network: "twitter", PostID: fmt.Sprint(id)} }
 
 // name is how answers call a post.
-func name(id int) string { return worker.PostURLName(key(id)) }
+func name(id int) string { return key(id).PathName() }
 
 func (w *world) publish(posts ...string) {
 	w.t.Helper()
 	for _, p := range posts {
-		must(w.t, w.bus.PublishPost(w.ctx, "twitter", []byte(p)))
+		must(w.t, w.Posts.Publish(w.ctx, "twitter", []byte(p)))
 	}
 }
 
@@ -247,7 +244,7 @@ func (w *world) publish(posts ...string) {
 func (w *world) reaches(id int, state ledger.State) {
 	w.t.Helper()
 	w.eventually(fmt.Sprintf("post %d is %s", id, state), func() bool {
-		entry, err := w.ledger.Find(w.ctx, key(id))
+		entry, err := w.Ledger.Find(w.ctx, key(id))
 		return err == nil && entry.Current().State == state
 	})
 }
@@ -273,130 +270,11 @@ func (w *world) die(id int) uint64 {
 	w.reaches(id, ledger.Dead)
 	var sequence uint64
 	w.eventually("a dead letter", func() bool {
-		must(w.t, w.bus.DeadLettersBefore(w.ctx, ">", 0, func(m bus.Message) bool {
-			sequence = m.Sequence
-			return false
+		must(w.t, w.Letters.Backwards(w.ctx, deadletter.Filter{}, 0, func(l deadletter.Letter) (bool, error) {
+			sequence = l.Sequence
+			return false, nil
 		}))
 		return sequence != 0
 	})
 	return sequence
-}
-
-// ask is a request to a world's console.
-type ask struct {
-	method, path string
-	body         any          // JSON; []byte and string are sent as they are
-	role         console.Role // whose token is sent; the administrator's when 0
-	anonymous    bool         // no token
-	header       http.Header
-}
-
-// answer is what came back.
-type answer struct {
-	t      testing.TB
-	ask    ask
-	status int
-	header http.Header
-	body   []byte
-}
-
-func (w *world) do(a ask) answer {
-	w.t.Helper()
-	var body io.Reader
-	switch b := a.body.(type) {
-	case nil:
-	case []byte:
-		body = bytes.NewReader(b)
-	case string:
-		body = strings.NewReader(b)
-	default:
-		text, err := json.Marshal(b)
-		must(w.t, err)
-		body = bytes.NewReader(text)
-	}
-	r := httptest.NewRequestWithContext(w.ctx, a.method, a.path, body)
-	r.RemoteAddr = "192.0.2.7:1234"
-	maps.Copy(r.Header, a.header)
-	if h := a.header.Get("Host"); h != "" {
-		r.Host = h
-	}
-	if body != nil && r.Header.Get("Content-Type") == "" {
-		r.Header.Set("Content-Type", "application/json")
-	}
-	if a.role == 0 {
-		a.role = console.Administrator
-	}
-	if !a.anonymous && r.Header.Get("Authorization") == "" {
-		r.Header.Set("Authorization", "Bearer "+token(a.role))
-	}
-	got := w.serve(r)
-	w.document.check(w.t, r, got)
-	return got
-}
-
-// serve answers a request as it is.
-func (w *world) serve(r *http.Request) answer {
-	recorder := httptest.NewRecorder()
-	w.handler.ServeHTTP(recorder, r)
-	return answer{w.t, ask{method: r.Method, path: r.URL.Path}, recorder.Code, recorder.Header(), recorder.Body.Bytes()}
-}
-
-// bare is a request with nothing but its address.
-func (w *world) bare(method, path string) answer {
-	return w.serve(httptest.NewRequestWithContext(w.ctx, method, path, nil))
-}
-
-func (w *world) get(path string) answer {
-	w.t.Helper()
-	return w.do(ask{method: http.MethodGet, path: path})
-}
-
-// is fails the test when the answer has another status.
-func (a answer) is(status int) answer {
-	a.t.Helper()
-	if a.status != status {
-		a.t.Fatalf("%s %s: status %d, want %d: %s", a.ask.method, a.ask.path, a.status, status, a.body)
-	}
-	return a
-}
-
-// problem fails the test when the answer is not a problem of that kind and status, and returns it.
-func (a answer) problem(status int, kind string) console.Problem {
-	a.t.Helper()
-	a.is(status)
-	p := as[console.Problem](a)
-	if p.Type != console.ProblemType+kind || p.Status != status {
-		a.t.Fatalf("%s %s: problem %s with status %d, want %s with %d: %s", a.ask.method, a.ask.path, p.Type, p.Status, kind, status, p.Detail)
-	}
-	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
-		a.t.Errorf("%s %s: a problem of type %s", a.ask.method, a.ask.path, got)
-	}
-	if p.RequestID == "" || p.RequestID != a.header.Get("X-Request-Id") || p.Detail == "" || p.Title == "" {
-		a.t.Errorf("%s %s: the problem is not complete: %s", a.ask.method, a.ask.path, a.body)
-	}
-	return p
-}
-
-// as decodes an answer, strictly.
-func as[T any](a answer) T {
-	a.t.Helper()
-	var v T
-	d := json.NewDecoder(bytes.NewReader(a.body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&v); err != nil {
-		a.t.Fatalf("%s %s: %v: %s", a.ask.method, a.ask.path, err, a.body)
-	}
-	return v
-}
-
-// to fills the parameters of a path.
-func to(pattern string, values ...string) string {
-	for _, v := range values {
-		i, j := strings.IndexByte(pattern, '{'), strings.IndexByte(pattern, '}')
-		if i < 0 {
-			break
-		}
-		pattern = pattern[:i] + url.PathEscape(v) + pattern[j+1:]
-	}
-	return pattern
 }

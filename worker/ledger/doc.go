@@ -4,9 +4,9 @@
 // the current one. A decision is frozen by creating the key; every later change is a compare-and-set on the entry's
 // revision, so that of two workers that settle the same link only one succeeds and the other learns that its view is stale.
 //
-//	             +---------> linked ---+---> removed (by a person)
-//	(plan) queued                      +---> broken  (gone in Dynamics)
-//	             +---------> dead
+//	               +---------> linked ---+---> removed (by a person)
+//	(decide) queued                      +---> broken  (gone in Dynamics)
+//	               +---------> dead
 //
 //	removed, broken, dead  --(a person links the post again: generation + 1)-->  queued
 //

@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
+
+	"postlink/payload"
 )
 
 // Key says which post: the same id on two networks is two posts.
@@ -12,12 +14,21 @@ type Key struct {
 	PostID  string `json:"post_id"`
 }
 
+// KeyOf names a post.
+func KeyOf(p *payload.Post) Key { return Key{Network: p.Network, PostID: p.ID} }
+
 func (k Key) String() string {
 	if k.Network == "" {
 		return k.PostID
 	}
 	return k.Network + "/" + k.PostID
 }
+
+// PathName names the post in URLs: short, and free of characters that need care.
+func (k Key) PathName() string { return PathPrefix + k.Encode() }
+
+// PathPrefix begins what PathName returns, and no other name of a post.
+const PathPrefix = "~"
 
 // encoding writes any bytes with the characters that a KV key may have.
 var encoding = base64.RawURLEncoding

@@ -5,75 +5,129 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"postlink/payload"
 	"postlink/worker/bus"
 )
 
-// ErrNotFound says that the ledger has no entry for a post.
-var ErrNotFound = errors.New("the post was never linked")
+// DefaultAge is how long the ledger remembers a post after the last change of its links.
+const DefaultAge = 400 * bus.Day
 
-// ErrStale says that somebody else changed the entry since it was read: read it again and decide anew.
-var ErrStale = errors.New("the link was changed by somebody else meanwhile")
+var (
+	// ErrNotFound says that the ledger has no entry for a post.
+	ErrNotFound = errors.New("the post was never linked")
 
-// ErrActive says that the post has an active link already.
-var ErrActive = errors.New("the post is already linked")
+	// ErrStale says that somebody else changed the entry since it was read: read it again and decide anew.
+	ErrStale = errors.New("the link was changed by somebody else meanwhile")
+
+	// ErrActive says that the post has an active link already.
+	ErrActive = errors.New("the post is already linked")
+)
+
+// Options configure a Ledger.
+type Options struct {
+	Age time.Duration    // how long it remembers a post; default DefaultAge
+	Now func() time.Time // the clock that steps are stamped with; default time.Now
+}
 
 // Ledger keeps the links. It is safe for concurrent use, by any number of processes.
 type Ledger struct {
+	bus *bus.Bus
 	kv  jetstream.KeyValue
 	now func() time.Time
 }
 
-// New makes a Ledger on the bus; now is the clock that steps are stamped with, time.Now when nil.
-func New(b *bus.Bus, now func() time.Time) *Ledger {
-	if now == nil {
-		now = time.Now
+// Open declares the ledger's bucket.
+func Open(ctx context.Context, b *bus.Bus, opts Options) (*Ledger, error) {
+	if opts.Age == 0 {
+		opts.Age = DefaultAge
 	}
-	return &Ledger{kv: b.Ledger(), now: now}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	kv, err := b.DeclareBucket(ctx, jetstream.KeyValueConfig{
+		Bucket:      "ledger",
+		Description: "Links, by post. Keys are never deleted: they are what keeps a replay from linking twice.",
+		TTL:         opts.Age,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Ledger{b, kv, opts.Now}, nil
 }
 
 // Decision is what a rule or a person decided about a post.
 type Decision struct {
-	ID       uuid.UUID // of the social activity to make; it depends on the generation
-	Instance string
-	Entity   string
-	Rule     string
-	Catalog  string
-	Notes    string
-	By       string
+	Instance string `json:"instance"`
+	Entity   string `json:"entity"`
+	Rule     string `json:"rule,omitempty"`    // empty for a person's
+	Catalog  string `json:"catalog,omitempty"` // id of the revision under which it was decided
+	Notes    string `json:"notes,omitempty"`
+	By       string `json:"by"` // a person's name, or "rule NAME"
 }
 
-func (l *Ledger) link(generation int, d Decision) Link {
-	at := l.now().UTC()
+// next is the link that a decision makes of an entry's post: its generation follows the current one.
+func (l *Ledger) next(e *Entry, d Decision) Link {
+	generation := e.NextGeneration()
 	return Link{
-		ID: d.ID, Generation: generation, State: Queued,
+		ID:         payload.ActivityID(d.Instance, e.Post.Network, e.Post.PostID, generation),
+		Generation: generation, State: Queued,
 		Instance: d.Instance, Entity: d.Entity, Rule: d.Rule, Catalog: d.Catalog, Notes: d.Notes,
-		PlannedAt: at,
-		Steps:     []Step{{State: Queued, At: at, By: d.By}},
+		Steps: []Step{{State: Queued, At: l.now().UTC(), By: d.By}},
 	}
 }
 
-// Plan freezes the first decision about a post. If the ledger already has an entry, that entry is returned, unchanged, with
-// created false: the first decision stands.
-func (l *Ledger) Plan(ctx context.Context, post Key, sequence uint64, d Decision) (e Entry, created bool, err error) {
-	e = Entry{Post: post, Sequence: sequence, Links: []Link{l.link(1, d)}}
-	value, err := json.Marshal(e)
-	if err != nil {
-		return Entry{}, false, fmt.Errorf("plan a link of post %s: %w", post, err)
-	}
-	e.revision, err = l.kv.Create(ctx, post.Encode(), value)
+// Next is the entry as Decide would write it.
+func (l *Ledger) Next(seen Entry, d Decision) Entry {
+	next := seen.clone()
+	next.Links = append(next.Links, l.next(&seen, d))
+	return next
+}
+
+// Freeze keeps the first decision about a post. If the ledger has an entry already, that one is returned, unchanged, with
+// frozen false: the first decision stands.
+func (l *Ledger) Freeze(ctx context.Context, post Key, sequence uint64, d Decision) (e Entry, frozen bool, err error) {
+	e = l.Next(Entry{Post: post, Sequence: sequence}, d)
+	err = l.create(ctx, &e)
 	if err == nil {
 		return e, true, nil
 	}
-	if !errors.Is(err, jetstream.ErrKeyExists) {
-		return Entry{}, false, fmt.Errorf("plan a link of post %s: %w", post, err)
+	if !errors.Is(err, ErrStale) {
+		return Entry{}, false, err
 	}
 	e, err = l.Find(ctx, post)
 	return e, false, err
+}
+
+// Decide keeps a decision about a post whose entry was read, or was not there: then seen has no links. The error is ErrActive
+// when the post has an active link, ErrStale when the entry was changed since it was read; the entry is then the one that the
+// ledger has now.
+func (l *Ledger) Decide(ctx context.Context, seen Entry, d Decision) (Entry, error) {
+	if seen.Active() {
+		return seen, fmt.Errorf("link post %s: %w", seen.Post, ErrActive)
+	}
+	next := l.Next(seen, d)
+	var err error
+	if len(seen.Links) == 0 {
+		err = l.create(ctx, &next)
+	} else {
+		err = l.update(ctx, &next)
+	}
+	if err == nil {
+		return next, nil
+	}
+	if !errors.Is(err, ErrStale) {
+		return Entry{}, err
+	}
+	now, findErr := l.Find(ctx, seen.Post)
+	if findErr != nil {
+		return Entry{}, findErr
+	}
+	return now, err
 }
 
 // Find reads the entry of a post. The error is ErrNotFound when there is none.
@@ -83,19 +137,15 @@ func (l *Ledger) Find(ctx context.Context, post Key) (Entry, error) {
 		return Entry{}, fmt.Errorf("post %s: %w", post, ErrNotFound)
 	}
 	if err != nil {
-		return Entry{}, fmt.Errorf("read the ledger for post %s: %w", post, err)
+		return Entry{}, fmt.Errorf("read the ledger for post %s: %w", post, bus.Unreachable(err))
 	}
-	return decode(kve)
+	return decode(kve.Key(), kve.Value(), kve.Revision())
 }
 
 // FindID reads the entries of every post with that id, on whatever network. None is no error.
 func (l *Ledger) FindID(ctx context.Context, postID string) ([]Entry, error) {
-	return l.collect(ctx, anyNetwork(postID))
-}
-
-func (l *Ledger) collect(ctx context.Context, filter string) ([]Entry, error) {
 	var found []Entry
-	err := l.scan(ctx, filter, func(e Entry) error {
+	err := l.watch(ctx, anyNetwork(postID), false, func(e Entry) error {
 		found = append(found, e)
 		return nil
 	})
@@ -104,27 +154,48 @@ func (l *Ledger) collect(ctx context.Context, filter string) ([]Entry, error) {
 
 // Scan calls visit for every entry, oldest change first, and stops at its first error.
 func (l *Ledger) Scan(ctx context.Context, visit func(Entry) error) error {
-	return l.scan(ctx, ">", visit)
+	return l.watch(ctx, ">", false, visit)
 }
 
-func (l *Ledger) scan(ctx context.Context, filter string, visit func(Entry) error) (err error) {
+var errHolds = errors.New("what was awaited holds")
+
+// Await waits until something holds of a post's entry, as it is or comes to be, and returns the entry as it is then.
+func (l *Ledger) Await(ctx context.Context, post Key, holds func(Entry) bool) (Entry, error) {
+	var found Entry
+	err := l.watch(ctx, post.Encode(), true, func(e Entry) error {
+		if found = e; holds(e) {
+			return errHolds
+		}
+		return nil
+	})
+	if errors.Is(err, errHolds) {
+		err = nil
+	}
+	return found, err
+}
+
+// watch calls visit with the entries under a filter, and with those that change from then on if it follows.
+func (l *Ledger) watch(ctx context.Context, filter string, follow bool, visit func(Entry) error) (err error) {
 	w, err := l.kv.Watch(ctx, filter, jetstream.IgnoreDeletes())
 	if err != nil {
-		return fmt.Errorf("read the ledger: %w", err)
+		return fmt.Errorf("read the ledger: %w", bus.Unreachable(err))
 	}
 	defer func() { err = errors.Join(err, w.Stop()) }()
 	for {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("read the ledger: %w", ctx.Err())
+			return fmt.Errorf("read the ledger: %w", bus.Unreachable(context.Cause(ctx)))
 		case kve, open := <-w.Updates():
 			if !open {
-				return errors.New("read the ledger: the connection to NATS was closed")
+				return fmt.Errorf("read the ledger: %w", bus.ErrUnreachable)
 			}
 			if kve == nil { // all that was there has been seen
+				if follow {
+					continue
+				}
 				return nil
 			}
-			e, err := decode(kve)
+			e, err := decode(kve.Key(), kve.Value(), kve.Revision())
 			if err != nil {
 				return err
 			}
@@ -135,75 +206,97 @@ func (l *Ledger) scan(ctx context.Context, filter string, visit func(Entry) erro
 	}
 }
 
-// Settle moves the current link of an entry, as it was read, to a new state. edit may fill in what is known now; it may be
-// nil. The error is ErrStale when the entry was changed since, ErrTransition when the state diagram forbids the move.
-func (l *Ledger) Settle(ctx context.Context, e Entry, to State, by, reason string, edit func(*Link)) (Entry, error) {
-	return l.update(ctx, e, func(next *Entry) error {
-		link := next.Current()
-		if err := link.move(Step{State: to, At: l.now().UTC(), By: by, Reason: reason}); err != nil {
-			return err
+// Changed is an entry with its last change.
+type Changed struct {
+	Entry
+	Cursor uint64 // grows with every change of any entry
+	At     time.Time
+}
+
+// Backwards calls visit with the entries that were last changed below a cursor (0: all), the newest change first, until it
+// returns false or an error.
+func (l *Ledger) Backwards(ctx context.Context, below uint64, visit func(Changed) (more bool, err error)) error {
+	prefix := "$KV." + l.kv.Bucket() + "."
+	read := bus.Read{Stream: bus.BucketStream(l.kv.Bucket()), Subjects: []string{prefix + ">"}, Below: below}
+	return l.bus.Backwards(ctx, read, func(m bus.Message) (bool, error) {
+		if m.Header.Get("KV-Operation") != "" {
+			return true, nil // a marker of something deleted by hand
 		}
-		if edit != nil {
-			edit(link)
+		e, err := decode(strings.TrimPrefix(m.Subject, prefix), m.Data, m.Sequence)
+		if err != nil {
+			return false, err
 		}
-		return nil
+		return visit(Changed{e, m.Sequence, m.At})
 	})
 }
 
-// Note changes what is known of the current link without moving it: a failed attempt, a target record that was seen.
-func (l *Ledger) Note(ctx context.Context, e Entry, edit func(*Link)) (Entry, error) {
-	return l.update(ctx, e, func(next *Entry) error {
-		edit(next.Current())
-		return nil
-	})
-}
-
-// Relink queues the post of an entry again, as its next generation. The error is ErrActive when its current link is
-// active, ErrStale when the entry was changed since it was read. The decision's ID belongs to NextGeneration.
-func (l *Ledger) Relink(ctx context.Context, e Entry, d Decision) (Entry, error) {
-	if e.Current().Active() {
-		return Entry{}, fmt.Errorf("link post %s again: %w", e.Post, ErrActive)
-	}
-	return l.update(ctx, e, func(next *Entry) error {
-		next.Links = append(next.Links, l.link(e.NextGeneration(), d))
-		return nil
-	})
-}
-
-// NextGeneration is the generation that the post's next link will have.
-func (e *Entry) NextGeneration() int { return e.Current().Generation + 1 }
-
-func (l *Ledger) update(ctx context.Context, e Entry, change func(*Entry) error) (Entry, error) {
+// Move brings the current link of an entry, as it was read, to a new state. edit may fill in what is known now; it may be nil.
+// The time of the step is filled in. The error is ErrStale when the entry was changed since, ErrTransition when the state
+// diagram forbids the move; the entry is then returned as it was read.
+func (l *Ledger) Move(ctx context.Context, e Entry, step Step, edit func(*Link)) (Entry, error) {
 	next := e.clone()
-	if err := change(&next); err != nil {
-		return Entry{}, err
+	link := next.Current()
+	step.At = l.now().UTC()
+	if err := link.move(step); err != nil {
+		return e, err
 	}
-	value, err := json.Marshal(next)
-	if err != nil {
-		return Entry{}, fmt.Errorf("write the ledger for post %s: %w", e.Post, err)
+	if edit != nil {
+		edit(link)
 	}
-	next.revision, err = l.kv.Update(ctx, e.Post.Encode(), value, e.revision)
-	if errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
-		return Entry{}, fmt.Errorf("write the ledger for post %s: %w", e.Post, ErrStale)
-	}
-	if err != nil {
-		return Entry{}, fmt.Errorf("write the ledger for post %s: %w", e.Post, err)
+	if err := l.update(ctx, &next); err != nil {
+		return e, err
 	}
 	return next, nil
 }
 
-func decode(kve jetstream.KeyValueEntry) (Entry, error) {
-	var e Entry
-	if err := json.Unmarshal(kve.Value(), &e); err != nil {
-		return Entry{}, fmt.Errorf("read ledger entry %s: %w", kve.Key(), err)
+// Note changes what is known of the current link without moving it: a failed attempt, a target record that was seen. The
+// error is ErrStale when the entry was changed since it was read; the entry is then returned as it was read.
+func (l *Ledger) Note(ctx context.Context, e Entry, edit func(*Link)) (Entry, error) {
+	next := e.clone()
+	edit(next.Current())
+	if err := l.update(ctx, &next); err != nil {
+		return e, err
 	}
-	post, err := DecodeKey(kve.Key())
+	return next, nil
+}
+
+// create writes an entry that is not there yet. The error is ErrStale when it is.
+func (l *Ledger) create(ctx context.Context, e *Entry) error {
+	return l.write(e, func(value []byte) (uint64, error) { return l.kv.Create(ctx, e.Post.Encode(), value) })
+}
+
+// update writes an entry over the revision that it was read at. The error is ErrStale when there is a newer one.
+func (l *Ledger) update(ctx context.Context, e *Entry) error {
+	return l.write(e, func(value []byte) (uint64, error) { return l.kv.Update(ctx, e.Post.Encode(), value, e.revision) })
+}
+
+func (l *Ledger) write(e *Entry, put func([]byte) (uint64, error)) error {
+	value, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write the ledger for post %s: %w", e.Post, err)
+	}
+	e.revision, err = put(value)
+	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
+		err = ErrStale
+	}
+	if err != nil {
+		return fmt.Errorf("write the ledger for post %s: %w", e.Post, bus.Unreachable(err))
+	}
+	return nil
+}
+
+func decode(key string, value []byte, revision uint64) (Entry, error) {
+	var e Entry
+	if err := json.Unmarshal(value, &e); err != nil {
+		return Entry{}, fmt.Errorf("read ledger entry %s: %w", key, err)
+	}
+	post, err := DecodeKey(key)
 	if err != nil {
 		return Entry{}, err
 	}
 	if e.Post != post || len(e.Links) == 0 {
-		return Entry{}, fmt.Errorf("ledger entry %s: does not hold the links of post %s", kve.Key(), post)
+		return Entry{}, fmt.Errorf("ledger entry %s: does not hold the links of post %s", key, post)
 	}
-	e.revision = kve.Revision()
+	e.revision = revision
 	return e, nil
 }

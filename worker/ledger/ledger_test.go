@@ -1,17 +1,21 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/google/uuid"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/goleak"
-	"pgregory.net/rapid"
 
 	"postlink/worker/bus"
 	"postlink/worker/ledger"
@@ -21,9 +25,19 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// unexported is what two readings of one entry may differ in: the revision at which it was read.
+var unexported = cmpopts.IgnoreUnexported(ledger.Entry{})
+
 func open(t *testing.T) *ledger.Ledger {
 	t.Helper()
-	server, err := bus.StartServer(bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	l, _ := openBeside(t)
+	return l
+}
+
+// openBeside opens a ledger, and the bucket under it as another application would.
+func openBeside(t *testing.T) (*ledger.Ledger, jetstream.KeyValue) {
+	t.Helper()
+	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,59 +47,60 @@ func open(t *testing.T) *ledger.Ledger {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	return ledger.New(b, func() time.Time { return clock })
+	l, err := ledger.Open(t.Context(), b, ledger.Options{Now: func() time.Time { return clock }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := nats.Connect("", nats.InProcessServer(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kv, err := js.KeyValue(t.Context(), "postlink_ledger")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, kv
 }
 
-func id(n byte) uuid.UUID { return uuid.UUID{15: n} }
-
-func decision(n byte) ledger.Decision {
-	return ledger.Decision{ID: id(n), Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1", Notes: "call back", By: "rule cancelled"}
+var decision = ledger.Decision{
+	Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1", Notes: "call back", By: "rule cancelled",
 }
 
-func plan(t *testing.T, l *ledger.Ledger, post ledger.Key) ledger.Entry {
+var byAnn = ledger.Decision{Instance: "fabrikam", Entity: "lead", By: "ann"}
+
+func freeze(t *testing.T, l *ledger.Ledger, post ledger.Key) ledger.Entry {
 	t.Helper()
-	e, created, err := l.Plan(t.Context(), post, 7, decision(1))
-	if err != nil || !created {
-		t.Fatalf("plan %s: created %v, error %v", post, created, err)
+	e, frozen, err := l.Freeze(t.Context(), post, 7, decision)
+	if err != nil || !frozen {
+		t.Fatalf("freeze %s: frozen %v, error %v", post, frozen, err)
 	}
 	return e
 }
 
-func TestTheFirstDecisionAboutAPostStands(t *testing.T) {
-	t.Parallel()
-	l := open(t)
-	post := ledger.Key{Network: "twitter", PostID: "1 2:3.*>"}
-	first := plan(t, l, post)
-
-	other := decision(1)
-	other.Entity, other.Rule, other.Catalog = "lead", "praise", "c2"
-	again, created, err := l.Plan(t.Context(), post, 9, other)
-	if err != nil || created {
-		t.Fatalf("second plan: created %v, error %v", created, err)
+// move brings an entry through states.
+func move(t *testing.T, l *ledger.Ledger, e ledger.Entry, states ...ledger.State) ledger.Entry {
+	t.Helper()
+	for _, s := range states {
+		var err error
+		if e, err = l.Move(t.Context(), e, ledger.Step{State: s, By: "test"}, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if diff := cmp.Diff(first.Links, again.Links); diff != "" {
-		t.Errorf("the second decision changed the first (-first +now):\n%s", diff)
-	}
-	found, err := l.Find(t.Context(), post)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []ledger.Link{{
-		ID: id(1), Generation: 1, State: ledger.Queued, Instance: "contoso", Entity: "incident", Rule: "cancelled", Catalog: "c1",
-		Notes: "call back", PlannedAt: clock, Steps: []ledger.Step{{State: ledger.Queued, At: clock, By: "rule cancelled"}},
-	}}
-	if diff := cmp.Diff(want, found.Links); diff != "" {
-		t.Errorf("links (-want +got):\n%s", diff)
-	}
+	return e
 }
 
 func TestPostsOfTwoNetworksWithOneIDAreTwoEntries(t *testing.T) {
 	t.Parallel()
 	l := open(t)
 	for _, network := range []string{"twitter", "facebook", ""} {
-		plan(t, l, ledger.Key{Network: network, PostID: "42"})
+		freeze(t, l, ledger.Key{Network: network, PostID: "42"})
 	}
-	plan(t, l, ledger.Key{Network: "twitter", PostID: "43"})
+	freeze(t, l, ledger.Key{Network: "twitter", PostID: "43"})
 	found, err := l.FindID(t.Context(), "42")
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +118,9 @@ func TestPostsOfTwoNetworksWithOneIDAreTwoEntries(t *testing.T) {
 	if err := l.Scan(t.Context(), func(ledger.Entry) error { seen++; return nil }); err != nil || seen != 4 {
 		t.Errorf("scan saw %d entries, error %v", seen, err)
 	}
+	if err := l.Scan(t.Context(), func(ledger.Entry) error { return io.EOF }); !errors.Is(err, io.EOF) {
+		t.Errorf("a scan whose reader fails: %v", err)
+	}
 }
 
 func TestStatesFollowTheDiagramOnly(t *testing.T) {
@@ -119,19 +137,17 @@ func TestStatesFollowTheDiagramOnly(t *testing.T) {
 	}
 	for _, from := range states {
 		for _, to := range states {
-			e := plan(t, l, ledger.Key{PostID: fmt.Sprintf("%s-%s", from, to)})
-			for _, s := range path[from] {
-				var err error
-				if e, err = l.Settle(t.Context(), e, s, "test", "", nil); err != nil {
-					t.Fatal(err)
+			e := move(t, l, freeze(t, l, ledger.Key{PostID: fmt.Sprintf("%s-%s", from, to)}), path[from]...)
+			got, err := l.Move(t.Context(), e, ledger.Step{State: to, By: "test", Reason: "because", Code: "0x1"}, nil)
+			if allowed[[2]ledger.State{from, to}] {
+				want := ledger.Step{State: to, At: clock, By: "test", Reason: "because", Code: "0x1"}
+				if diff := cmp.Diff(want, got.Current().Last()); err != nil || diff != "" {
+					t.Errorf("%s to %s: error %v, last step (-want +got):\n%s", from, to, err, diff)
 				}
+				continue
 			}
-			_, err := l.Settle(t.Context(), e, to, "test", "because", nil)
-			if ok := err == nil; ok != allowed[[2]ledger.State{from, to}] {
-				t.Errorf("%s to %s: error %v", from, to, err)
-			}
-			if err != nil && !errors.Is(err, ledger.ErrTransition) {
-				t.Errorf("%s to %s: %v is not ErrTransition", from, to, err)
+			if !errors.Is(err, ledger.ErrTransition) || !cmp.Equal(got, e, unexported) {
+				t.Errorf("%s to %s: %+v, error %v", from, to, got, err)
 			}
 		}
 	}
@@ -141,86 +157,202 @@ func TestRemovingALinkDeletesItsNotesAndKeepsATombstone(t *testing.T) {
 	t.Parallel()
 	l := open(t)
 	post := ledger.Key{Network: "twitter", PostID: "1"}
-	e := plan(t, l, post)
-	e, err := l.Settle(t.Context(), e, ledger.Linked, "postlink", "", func(link *ledger.Link) { link.Organization = id(9) })
+	organization := uuid.UUID{15: 9}
+	e, err := l.Move(t.Context(), freeze(t, l, post), ledger.Step{State: ledger.Linked, By: "postlink"}, func(link *ledger.Link) {
+		link.Organization = organization
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e, err = l.Settle(t.Context(), e, ledger.Removed, "ann", "wrong record", nil); err != nil {
+	if _, err = l.Move(t.Context(), e, ledger.Step{State: ledger.Removed, By: "ann", Reason: "wrong record"}, nil); err != nil {
 		t.Fatal(err)
 	}
-	again, created, err := l.Plan(t.Context(), post, 7, decision(1))
-	if err != nil || created {
-		t.Fatalf("a replay planned the removed link again: created %v, error %v", created, err)
+	again, frozen, err := l.Freeze(t.Context(), post, 7, decision)
+	if err != nil || frozen {
+		t.Fatalf("a replay linked the removed post again: frozen %v, error %v", frozen, err)
 	}
 	link := again.Current()
-	if link.State != ledger.Removed || link.Notes != "" || link.Organization != id(9) || link.Reason() != "wrong record" {
+	if link.State != ledger.Removed || link.Notes != "" || link.Organization != organization || link.Last().Reason != "wrong record" {
 		t.Errorf("tombstone %+v", link)
 	}
-	if e, err = l.Relink(t.Context(), e, decision(2)); err != nil {
-		t.Fatal(err)
+}
+
+func TestAStaleWorkerCannotChangeALink(t *testing.T) {
+	t.Parallel()
+	l := open(t)
+	e := freeze(t, l, ledger.Key{PostID: "1"})
+	noted, err := l.Note(t.Context(), e, func(link *ledger.Link) { link.Attempts++ })
+	if err != nil || noted.Current().Attempts != 1 || noted.Current().State != ledger.Queued {
+		t.Fatalf("noted %+v, error %v", noted, err)
 	}
-	if got := e.Current(); got.Generation != 2 || got.State != ledger.Queued || got.ID != id(2) || len(e.Links) != 2 {
-		t.Errorf("link after relinking: %+v", got)
+	edit := func(link *ledger.Link) { link.Attempts = 99 }
+	for what, change := range map[string]func() (ledger.Entry, error){
+		"move": func() (ledger.Entry, error) {
+			return l.Move(t.Context(), e, ledger.Step{State: ledger.Linked, By: "postlink"}, edit)
+		},
+		"note": func() (ledger.Entry, error) { return l.Note(t.Context(), e, edit) },
+	} {
+		got, err := change()
+		if !errors.Is(err, ledger.ErrStale) || !cmp.Equal(got, e, unexported) {
+			t.Errorf("%s of an entry that changed meanwhile: %+v, error %v", what, got, err)
+		}
 	}
-	if _, err := l.Relink(t.Context(), e, decision(3)); !errors.Is(err, ledger.ErrActive) {
-		t.Errorf("relinking an active link: %v", err)
+	if link := e.Current(); link.State != ledger.Queued || len(link.Steps) != 1 || link.Attempts != 0 {
+		t.Errorf("a refused change touched the caller's copy: %+v", link)
 	}
 }
 
-func TestAStaleWorkerCannotSettle(t *testing.T) {
+func TestOfManyWorkersOneMovesALink(t *testing.T) {
 	t.Parallel()
 	l := open(t)
-	e := plan(t, l, ledger.Key{PostID: "1"})
-	if _, err := l.Note(t.Context(), e, func(link *ledger.Link) { link.Attempts++ }); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := l.Settle(t.Context(), e, ledger.Linked, "postlink", "", nil); !errors.Is(err, ledger.ErrStale) {
-		t.Errorf("settling an entry that changed meanwhile: %v", err)
-	}
-	if e.Current().State != ledger.Queued || len(e.Current().Steps) != 1 {
-		t.Errorf("a refused change touched the caller's copy: %+v", e.Current())
-	}
-}
-
-func TestOfManyWorkersOneSettles(t *testing.T) {
-	t.Parallel()
-	l := open(t)
-	e := plan(t, l, ledger.Key{PostID: "1"})
+	e := freeze(t, l, ledger.Key{PostID: "1"})
 	var won atomic.Int32
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			if _, err := l.Settle(t.Context(), e, ledger.Linked, "postlink", "", nil); err == nil {
+			_, err := l.Move(t.Context(), e, ledger.Step{State: ledger.Linked, By: "postlink"}, nil)
+			if err == nil {
 				won.Add(1)
+			} else if !errors.Is(err, ledger.ErrStale) {
+				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
 	if won.Load() != 1 {
-		t.Errorf("%d workers settled one link", won.Load())
+		t.Errorf("%d workers moved one link", won.Load())
 	}
 }
 
-func TestKeysAreEncodedReversibly(t *testing.T) {
+func TestEntriesAreListedByTheirLastChange(t *testing.T) {
 	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		k := ledger.Key{Network: rapid.String().Draw(t, "network"), PostID: rapid.StringN(1, -1, -1).Draw(t, "id")}
-		got, err := ledger.DecodeKey(k.Encode())
-		if err != nil || got != k {
-			t.Fatalf("%+v became %q became %+v, error %v", k, k.Encode(), got, err)
+	l, kv := openBeside(t)
+	entries := map[string]ledger.Entry{}
+	for _, id := range []string{"1", "2", "3"} {
+		entries[id] = freeze(t, l, ledger.Key{Network: "twitter", PostID: id})
+	}
+	move(t, l, entries["2"], ledger.Linked)
+	if err := kv.Delete(t.Context(), ledger.Key{Network: "twitter", PostID: "1"}.Encode()); err != nil { // by hand
+		t.Fatal(err)
+	}
+	var ids []string
+	var cursor uint64
+	page := func(below uint64, most int) []string {
+		ids = nil
+		err := l.Backwards(t.Context(), below, func(c ledger.Changed) (bool, error) {
+			ids, cursor = append(ids, c.Post.PostID), c.Cursor
+			if c.At.IsZero() {
+				t.Errorf("entry %s has no time", c.Post)
+			}
+			return len(ids) < most, nil
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
+		return ids
+	}
+	if diff := cmp.Diff([]string{"2", "3"}, page(0, 10)); diff != "" {
+		t.Errorf("all (-want +got):\n%s", diff)
+	}
+	page(0, 1)
+	if diff := cmp.Diff([]string{"3"}, page(cursor, 1)); diff != "" {
+		t.Errorf("the second page (-want +got):\n%s", diff)
+	}
+	err := l.Backwards(t.Context(), 0, func(c ledger.Changed) (bool, error) {
+		_, err := l.Note(t.Context(), c.Entry, func(link *ledger.Link) { link.Attempts++ })
+		return false, err
 	})
+	if err != nil {
+		t.Errorf("an entry that was listed cannot be changed: %v", err)
+	}
 }
 
-func FuzzDecodeKey(f *testing.F) {
-	for _, s := range []string{"", ".", "=.", "=.MQ", "MQ.MQ", "a.b.c", "*.MQ", "MR.MQ"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		k, err := ledger.DecodeKey(s)
-		if err == nil && k.Encode() != s {
-			t.Errorf("%q was read as %+v, which is written %q", s, k, k.Encode())
+func TestAnEntryThatSomebodyElseWroteIsAnErrorAndNoPanic(t *testing.T) {
+	t.Parallel()
+	l, kv := openBeside(t)
+	post := ledger.Key{Network: "twitter", PostID: "1"}
+	for name, value := range map[string]string{
+		"no JSON":              `{`,
+		"another post's":       `{"post":{"network":"twitter","post_id":"2"},"links":[{}]}`,
+		"no links":             `{"post":{"network":"twitter","post_id":"1"},"links":[]}`,
+		"a list":               `[]`,
+		"a link of other type": `{"post":{"network":"twitter","post_id":"1"},"links":["x"]}`,
+	} {
+		if _, err := kv.PutString(t.Context(), post.Encode(), value); err != nil {
+			t.Fatal(err)
 		}
-	})
+		calls := map[string]func() error{
+			"find":    func() error { _, err := l.Find(t.Context(), post); return err },
+			"find id": func() error { _, err := l.FindID(t.Context(), "1"); return err },
+			"freeze":  func() error { _, _, err := l.Freeze(t.Context(), post, 1, decision); return err },
+			"scan":    func() error { return l.Scan(t.Context(), func(ledger.Entry) error { return nil }) },
+			"list": func() error {
+				return l.Backwards(t.Context(), 0, func(ledger.Changed) (bool, error) { return true, nil })
+			},
+		}
+		for what, call := range calls {
+			if err := call(); err == nil || errors.Is(err, bus.ErrUnreachable) {
+				t.Errorf("%s, %s: error %v", name, what, err)
+			}
+		}
+	}
+}
+
+func TestALinkWithoutStepsCanBeUsed(t *testing.T) {
+	t.Parallel()
+	l, kv := openBeside(t)
+	post := ledger.Key{Network: "twitter", PostID: "1"}
+	value := `{"post":{"network":"twitter","post_id":"1"},"links":[{"state":"linked","generation":3}]}`
+	if _, err := kv.PutString(t.Context(), post.Encode(), value); err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.Find(t.Context(), post)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if link := e.Current(); link.Last() != (ledger.Step{}) || link.Decided() != (ledger.Step{}) || link.Decision() != (ledger.Decision{}) {
+		t.Errorf("link %+v", link)
+	}
+	e = move(t, l, e, ledger.Removed)
+	if e, err = l.Decide(t.Context(), e, decision); err != nil || e.Current().Generation != 4 {
+		t.Errorf("entry %+v, error %v", e, err)
+	}
+}
+
+func TestAwaitReturnsTheEntryThatTheWaitWasFor(t *testing.T) {
+	t.Parallel()
+	l := open(t)
+	e := freeze(t, l, ledger.Key{Network: "twitter", PostID: "1"})
+	linked := func(e ledger.Entry) bool { return e.Current().State == ledger.Linked }
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := l.Await(ended, e.Post, linked); err == nil {
+		t.Error("a wait that was ended found what never was")
+	}
+	got := make(chan ledger.Entry)
+	go func() {
+		defer close(got)
+		for range 2 { // what comes to be, and what is
+			now, err := l.Await(t.Context(), e.Post, linked)
+			if err != nil {
+				t.Errorf("await: %v", err)
+			}
+			got <- now
+		}
+	}()
+	if _, err := l.Note(t.Context(), e, func(link *ledger.Link) { link.Attempts++ }); err != nil {
+		t.Fatal(err)
+	}
+	e, err := l.Find(t.Context(), e.Post)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Move(t.Context(), e, ledger.Step{State: ledger.Linked, By: "postlink"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	for now := range got {
+		if now.Current().State != ledger.Linked || now.Current().Attempts != 1 {
+			t.Errorf("awaited %+v", now.Current())
+		}
+	}
 }

@@ -40,9 +40,7 @@ type Link struct {
 	FailedAt  time.Time `json:"failed_at,omitzero"`   // when the first of them did
 	LastError string    `json:"last_error,omitempty"` // of the newest failed attempt, without post text
 
-	PlannedAt time.Time `json:"planned_at"`
-	SettledAt time.Time `json:"settled_at,omitzero"` // when it was linked or found dead
-	Steps     []Step    `json:"steps"`               // who did what when, oldest first
+	Steps []Step `json:"steps"` // who did what when, oldest first; the first is the decision
 }
 
 // Step is one change of a link's state.
@@ -51,17 +49,31 @@ type Step struct {
 	At     time.Time `json:"at"`
 	By     string    `json:"by"`               // a person's name, or "rule NAME", or "postlink"
 	Reason string    `json:"reason,omitempty"` // for people, without post text
+	Code   string    `json:"code,omitempty"`   // of Dynamics' refusal, where it was one
 }
 
 // Active reports whether the link occupies its post: a post with an active link cannot be linked again.
 func (l *Link) Active() bool { return l.State == Queued || l.State == Linked }
 
-// Reason is why the link is in its state, or empty.
-func (l *Link) Reason() string {
+// Decision is what was decided, as Decide takes it.
+func (l *Link) Decision() Decision {
+	return Decision{Instance: l.Instance, Entity: l.Entity, Rule: l.Rule, Catalog: l.Catalog, Notes: l.Notes, By: l.Decided().By}
+}
+
+// Last is the step that brought the link into its state.
+func (l *Link) Last() Step {
 	if len(l.Steps) == 0 {
-		return ""
+		return Step{}
 	}
-	return l.Steps[len(l.Steps)-1].Reason
+	return l.Steps[len(l.Steps)-1]
+}
+
+// Decided is the step that queued the link: who decided on it, and when.
+func (l *Link) Decided() Step {
+	if len(l.Steps) == 0 {
+		return Step{}
+	}
+	return l.Steps[0]
 }
 
 // ErrTransition says that a link cannot go from its state to the one asked for.
@@ -80,10 +92,7 @@ func (l *Link) move(step Step) error {
 		}
 		l.State = step.State
 		l.Steps = append(l.Steps, step)
-		switch step.State {
-		case Linked, Dead:
-			l.SettledAt = step.At
-		case Removed:
+		if step.State == Removed {
 			l.Notes = ""
 		}
 		return nil
@@ -103,10 +112,23 @@ type Entry struct {
 // Current is the newest link of the post.
 func (e *Entry) Current() *Link { return &e.Links[len(e.Links)-1] }
 
+// Active reports whether the post has a link that keeps it from being linked again.
+func (e *Entry) Active() bool { return len(e.Links) > 0 && e.Current().Active() }
+
+// NextGeneration is the generation that the post's next link will have.
+func (e *Entry) NextGeneration() int {
+	if len(e.Links) == 0 {
+		return 1
+	}
+	return e.Current().Generation + 1
+}
+
 // clone copies the entry so that a change to the copy leaves the original as it is.
 func (e Entry) clone() Entry {
 	e.Links = append([]Link(nil), e.Links...)
-	last := e.Current()
-	last.Steps = append([]Step(nil), last.Steps...)
+	if len(e.Links) > 0 {
+		last := e.Current()
+		last.Steps = append([]Step(nil), last.Steps...)
+	}
 	return e
 }

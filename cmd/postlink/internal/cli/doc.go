@@ -1,0 +1,7 @@
+// Package cli holds what the commands of postlink share: exit codes, tables and facts for people, JSON for programs, paging,
+// questions before something is destroyed, progress on a terminal, suggestions for mistyped names, and the connection to the
+// API of a running postlink.
+//
+// Data goes to standard output, everything else to standard error. Text that strangers wrote passes through Harmless before it
+// is printed. The package knows no command and no resource of the API: a command gives it columns, rows and names.
+package cli

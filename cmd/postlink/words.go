@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"postlink/worker/console/api"
+)
+
+// when is a time as the clock on the wall shows it; empty for none.
+func when(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Local().Format(time.DateTime)
+}
+
+func yes(is bool) string {
+	if is {
+		return "yes"
+	}
+	return ""
+}
+
+// postOf names the post of a link, in a way that works as long as the link is known.
+func postOf(l api.Link) string { return postName(l.Network, l.PostID) }
+
+func postName(network, id string) string {
+	if network == "" {
+		return id
+	}
+	return network + "/" + id
+}
+
+func atSequence(sequence uint64) string {
+	if sequence == 0 {
+		return ""
+	}
+	return fmt.Sprintf("@%d", sequence)
+}
+
+// many is a number with its noun: 1 link, 2 links.
+func many(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	if stem, ok := strings.CutSuffix(noun, "y"); ok {
+		return fmt.Sprintf("%d %sies", n, stem)
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

@@ -1,0 +1,310 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// ErrNoMessage says that a stream does not hold what was asked for (any more).
+var ErrNoMessage = errors.New("the stream does not hold it")
+
+// Message is what a stream holds at one sequence.
+type Message struct {
+	Sequence uint64
+	At       time.Time // when it was stored, by the clock of the server
+	Subject  string
+	Header   nats.Header
+	Data     []byte
+}
+
+// Read asks for a part of a stream.
+type Read struct {
+	Stream      string
+	Subjects    []string // none: all
+	Below       uint64   // sequences from which on nothing is wanted; 0: none
+	Since       time.Time
+	HeadersOnly bool
+}
+
+// window is how many sequences are read at once when a stream is read backwards; JetStream itself reads forwards only. Where
+// a stream has holes, or few messages are wanted, windows grow up to widest.
+const (
+	window = 512
+	widest = 64 * window
+)
+
+// A message that the server counted may be late, or deleted meanwhile: after quietWait the server is asked, and after mostQuiet
+// such waits in a row the read fails.
+const (
+	quietWait = 200 * time.Millisecond
+	mostQuiet = 25
+)
+
+// leftBehind is how long the server keeps a consumer that was made for one read.
+const leftBehind = 10 * time.Second
+
+// Backwards calls visit with what was asked for, newest first, until it returns false or an error.
+func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more bool, err error)) error {
+	stream, err := b.js.Stream(ctx, r.Stream)
+	if err != nil {
+		return fmt.Errorf("look for stream %s: %w", r.Stream, Unreachable(err))
+	}
+	state := stream.CachedInfo().State
+	if state.Msgs == 0 {
+		return nil
+	}
+	next := state.LastSeq + 1
+	if r.Below != 0 {
+		next = min(next, r.Below)
+	}
+	size := uint64(window)
+	for next > state.FirstSeq {
+		from := state.FirstSeq
+		if next > from+size {
+			from = next - size
+		}
+		messages, err := between(ctx, stream, r, from, next)
+		if err != nil {
+			return fmt.Errorf("read stream %s: %w", r.Stream, Unreachable(err))
+		}
+		for _, message := range slices.Backward(messages) {
+			if message.At.Before(r.Since) {
+				return nil
+			}
+			if more, err := visit(message); err != nil || !more {
+				return err
+			}
+		}
+		next = from
+		if size = min(2*size, widest); len(messages) > window/4 {
+			size = window
+		}
+	}
+	return nil
+}
+
+// between reads what a stream holds from one sequence up to, but without, another.
+func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) ([]Message, error) {
+	consumer, err := stream.CreateConsumer(ctx, reading(r.Subjects, from, r.HeadersOnly))
+	if err != nil || consumer.CachedInfo().NumPending == 0 {
+		return nil, err
+	}
+	iterator, err := consumer.Messages(jetstream.PullMaxMessages(window))
+	if err != nil {
+		return nil, err
+	}
+	defer iterator.Stop()
+	var messages []Message
+	for delivered, quiet := uint64(0), 0; ; {
+		msg, err := iterator.Next(jetstream.NextMaxWait(quietWait))
+		switch {
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoHeartbeat):
+			if quiet++; quiet > mostQuiet {
+				return nil, errLost
+			}
+			info, err := consumer.Info(ctx)
+			if err != nil {
+				return nil, err
+			}
+			if info.NumPending == 0 && info.Delivered.Consumer == delivered { // the rest was deleted since it was counted
+				return messages, nil
+			}
+			continue
+		case err != nil:
+			return nil, err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		if delivered++; meta.Sequence.Consumer != delivered {
+			return nil, errLost
+		}
+		if quiet = 0; meta.Sequence.Stream >= to {
+			return messages, nil
+		}
+		messages = append(messages, stored(msg, meta))
+		if meta.NumPending == 0 || meta.Sequence.Stream+1 == to {
+			return messages, nil
+		}
+	}
+}
+
+// errLost says that messages did not arrive, which happens only when the connection breaks.
+var errLost = fmt.Errorf("%w: messages were lost on the way", ErrUnreachable)
+
+// reading configures a consumer for one read, which keeps nothing on disk and acknowledges nothing.
+func reading(subjects []string, from uint64, headersOnly bool) jetstream.ConsumerConfig {
+	return jetstream.ConsumerConfig{
+		FilterSubjects: subjects, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: from, HeadersOnly: headersOnly,
+		AckPolicy: jetstream.AckNonePolicy, InactiveThreshold: leftBehind, MemoryStorage: true, Replicas: 1,
+	}
+}
+
+func stored(msg jetstream.Msg, meta *jetstream.MsgMetadata) Message {
+	return Message{Sequence: meta.Sequence.Stream, At: meta.Timestamp, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}
+}
+
+// Start says where following a stream begins. Its zero value begins with what comes from now on.
+type Start struct {
+	After uint64    // behind this sequence, or with what comes from now on when the stream does not reach it; or
+	Since time.Time // at this time
+}
+
+// ErrStreamGone says that a stream was deleted while it was followed. If it was made anew, its sequences begin at 1 again.
+var ErrStreamGone = errors.New("the stream was deleted")
+
+// Follow calls visit with what a stream holds from a start on, and then with what comes, until ctx ends, which is no error, or
+// visit returns an error. It goes on where it was after NATS was lost. The error is ErrStreamGone when the stream is deleted.
+func (b *Bus) Follow(ctx context.Context, name string, start Start, visit func(Message) error) error {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", name, Unreachable(err))
+	}
+	info := stream.CachedInfo()
+	cfg := reading(nil, info.State.LastSeq+1, false)
+	switch {
+	case start.After != 0:
+		cfg.OptStartSeq = min(start.After, info.State.LastSeq) + 1
+	case !start.Since.IsZero():
+		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &start.Since
+	}
+	var stop error
+	for {
+		err := follow(ctx, stream, cfg, func(m Message) error {
+			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, m.Sequence+1, nil
+			stop = visit(m)
+			return stop
+		})
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case stop != nil:
+			return stop
+		}
+		now, _, lookErr := b.StreamInfo(ctx, name)
+		switch {
+		case lookErr == nil && (now == nil || !now.Created.Equal(info.Created)):
+			return fmt.Errorf("follow stream %s: %w", name, ErrStreamGone)
+		case lookErr == nil && !resumable(err):
+			return fmt.Errorf("follow stream %s: %w", name, err)
+		}
+		Sleep(ctx, resumeWait)
+	}
+}
+
+// resumable reports whether following can go on with a new consumer after an error.
+func resumable(err error) bool {
+	err = Unreachable(err)
+	return errors.Is(err, ErrUnreachable) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound)
+}
+
+// follow visits what a new consumer delivers until something breaks or visit returns an error.
+func follow(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, visit func(Message) error) error {
+	consumer, err := stream.CreateConsumer(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	iterator, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*heartbeat))
+	if err != nil {
+		return err
+	}
+	defer iterator.Stop()
+	for delivered := uint64(1); ; delivered++ {
+		msg, err := iterator.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return err
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return err
+		}
+		if meta.Sequence.Consumer != delivered {
+			return errLost
+		}
+		if err := visit(stored(msg, meta)); err != nil {
+			return err
+		}
+	}
+}
+
+// Message reads one message of a stream by its sequence. The error is ErrNoMessage when there is none.
+func (b *Bus) Message(ctx context.Context, stream string, sequence uint64) (Message, error) {
+	return b.one(ctx, stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, sequence) })
+}
+
+// Newest reads the newest message under a subject. The error is ErrNoMessage when there is none.
+func (b *Bus) Newest(ctx context.Context, stream, subject string) (Message, error) {
+	return b.one(ctx, stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) {
+		return s.GetLastMsgForSubject(ctx, subject)
+	})
+}
+
+func (b *Bus) one(ctx context.Context, name string, get func(jetstream.Stream) (*jetstream.RawStreamMsg, error)) (Message, error) {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return Message{}, fmt.Errorf("look for stream %s: %w", name, Unreachable(err))
+	}
+	msg, err := get(stream)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return Message{}, fmt.Errorf("read stream %s: %w", name, ErrNoMessage)
+	}
+	if err != nil {
+		return Message{}, fmt.Errorf("read stream %s: %w", name, Unreachable(err))
+	}
+	return Message{Sequence: msg.Sequence, At: msg.Time, Subject: msg.Subject, Header: msg.Header, Data: msg.Data}, nil
+}
+
+// Delete removes one message of a stream for good. The error is ErrNoMessage when there is none.
+func (b *Bus) Delete(ctx context.Context, name string, sequence uint64) error {
+	if _, err := b.Message(ctx, name, sequence); err != nil { // the server has no error of its own for it
+		return err
+	}
+	stream, err := b.js.Stream(ctx, name)
+	if err == nil {
+		err = stream.DeleteMsg(ctx, sequence)
+	}
+	if err == nil {
+		return nil
+	}
+	if _, gone := b.Message(ctx, name, sequence); errors.Is(gone, ErrNoMessage) { // somebody else deleted it meanwhile
+		return gone
+	}
+	return fmt.Errorf("delete from stream %s: %w", name, Unreachable(err))
+}
+
+// Held is what a stream holds.
+type Held struct {
+	Messages uint64
+	Oldest   time.Time // when the oldest of them was stored; zero when there is none
+}
+
+// Held counts what a stream holds; nothing when there is no such stream.
+func (b *Bus) Held(ctx context.Context, name string) (Held, error) {
+	info, _, err := b.StreamInfo(ctx, name)
+	if err != nil || info == nil || info.State.Msgs == 0 {
+		return Held{}, err
+	}
+	return Held{Messages: info.State.Msgs, Oldest: info.State.FirstTime}, nil
+}
+
+// Count counts what a stream holds under a subject, which may have wildcards.
+func (b *Bus) Count(ctx context.Context, name, subject string) (uint64, error) {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return 0, fmt.Errorf("look for stream %s: %w", name, Unreachable(err))
+	}
+	consumer, err := stream.CreateConsumer(ctx, reading([]string{subject}, 1, true))
+	if err != nil {
+		return 0, fmt.Errorf("count stream %s: %w", name, Unreachable(err))
+	}
+	return consumer.CachedInfo().NumPending, nil
+}

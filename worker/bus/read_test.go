@@ -1,0 +1,387 @@
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"postlink/worker/bus"
+)
+
+// fill publishes numbers from 1 on, each third under even, the others under odd.
+func fill(t *testing.T, b *bus.Bus, what string, n int) (stream string) {
+	t.Helper()
+	stream = declare(t, b, what)
+	futures := make([]jetstream.PubAckFuture, n)
+	for i := range futures {
+		subject := b.Subject(what, "other")
+		if (i+1)%3 == 0 {
+			subject = b.Subject(what, "third")
+		}
+		var err error
+		futures[i], err = b.PublishAsync(&nats.Msg{Subject: subject, Header: nats.Header{"N": {strconv.Itoa(i + 1)}}, Data: []byte(strconv.Itoa(i + 1))})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, future := range futures {
+		select {
+		case <-future.Ok():
+		case err := <-future.Err():
+			t.Fatal(err)
+		}
+	}
+	return stream
+}
+
+func TestAStreamIsReadBackwards(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	const n = 1300 // more than two windows
+	stream := fill(t, b, "THINGS", n)
+	third, err := b.Message(t.Context(), stream, 1250)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for hole := uint64(101); hole <= 1100; hole++ {
+		if err := b.Delete(t.Context(), stream, hole); err != nil {
+			t.Fatal(err)
+		}
+	}
+	empty := declare(t, b, "EMPTY")
+	down := func(from, to, step int) (numbers []int) {
+		for i := from; i >= to; i -= step {
+			numbers = append(numbers, i)
+		}
+		return numbers
+	}
+	tests := map[string]struct {
+		read bus.Read
+		stop int // after so many
+		want []int
+	}{
+		"all, over a hole":        {bus.Read{Stream: stream}, 0, append(down(n, 1101, 1), down(100, 1, 1)...)},
+		"below one":               {bus.Read{Stream: stream, Below: 1150}, 0, append(down(1149, 1101, 1), down(100, 1, 1)...)},
+		"below one in the hole":   {bus.Read{Stream: stream, Below: 600}, 0, down(100, 1, 1)},
+		"below the first":         {bus.Read{Stream: stream, Below: 1}, 0, nil},
+		"below the future":        {bus.Read{Stream: stream, Below: 1 << 40}, 3, down(n, n-2, 1)},
+		"until the reader stops":  {bus.Read{Stream: stream}, 1, []int{n}},
+		"since a time":            {bus.Read{Stream: stream, Since: third.At.Add(-time.Nanosecond)}, 0, down(n, 1250, 1)},
+		"since the future":        {bus.Read{Stream: stream, Since: time.Now().Add(time.Hour)}, 0, nil},
+		"one subject":             {bus.Read{Stream: stream, Subjects: []string{b.Subject("THINGS", "third")}}, 0, append(down(1299, 1101, 3), down(99, 3, 3)...)},
+		"two subjects":            {bus.Read{Stream: stream, Subjects: []string{b.Subject("THINGS", "third"), b.Subject("THINGS", "other")}}, 2, []int{n, n - 1}},
+		"a subject of no message": {bus.Read{Stream: stream, Subjects: []string{b.Subject("THINGS", "none")}}, 0, nil},
+		"an empty stream":         {bus.Read{Stream: empty}, 0, nil},
+	}
+	for name, test := range tests {
+		for _, headersOnly := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, headers only %v", name, headersOnly), func(t *testing.T) {
+				t.Parallel()
+				read := test.read
+				read.HeadersOnly = headersOnly
+				var got []int
+				err := b.Backwards(t.Context(), read, func(m bus.Message) (bool, error) {
+					got = append(got, int(m.Sequence))
+					if m.Header.Get("N") != strconv.FormatUint(m.Sequence, 10) || headersOnly == (string(m.Data) == m.Header.Get("N")) {
+						t.Errorf("message %d holds %s, header %v", m.Sequence, m.Data, m.Header)
+					}
+					return len(got) != test.stop, nil
+				})
+				if diff := cmp.Diff(test.want, got); err != nil || diff != "" {
+					t.Errorf("error %v, read (-want +got):\n%s", err, diff)
+				}
+			})
+		}
+	}
+}
+
+func TestReadingBackwardsEndsWithTheReadersError(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	stream := fill(t, b, "THINGS", 3)
+	err := b.Backwards(t.Context(), bus.Read{Stream: stream}, func(bus.Message) (bool, error) { return true, io.EOF })
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("error %v", err)
+	}
+	err = b.Backwards(t.Context(), bus.Read{Stream: "NONE"}, func(bus.Message) (bool, error) { return true, nil })
+	if !errors.Is(err, jetstream.ErrStreamNotFound) {
+		t.Errorf("a stream that is not there: %v", err)
+	}
+}
+
+// A few messages at the ends of a long stream are found without a look at each window between them.
+func TestALongHoleIsPassedQuickly(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{})
+	b := connect(t, bus.Options{Server: server})
+	js := another(t, server)
+	requests := func() uint64 {
+		account, err := js.AccountInfo(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return account.API.Total
+	}
+	if err := b.DeclareStream(t.Context(), jetstream.StreamConfig{Name: "LAST", Subjects: []string{"last.*"}, MaxMsgsPerSubject: 1}); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, b, "last.old", "old")
+	for range 50_000 {
+		if _, err := b.PublishAsync(&nats.Msg{Subject: "last.new"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	publish(t, b, "last.new", "new")
+	before := requests()
+	var got []string
+	err := b.Backwards(t.Context(), bus.Read{Stream: "LAST"}, func(m bus.Message) (bool, error) {
+		got = append(got, string(m.Data))
+		return true, nil
+	})
+	if diff := cmp.Diff([]string{"new", "old"}, got); err != nil || diff != "" {
+		t.Errorf("error %v, read (-want +got):\n%s", err, diff)
+	}
+	if n := requests() - before; n > 30 {
+		t.Errorf("NATS was asked %d times", n)
+	}
+}
+
+func TestMessagesDeletedWhileTheyAreReadAreNoError(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	const n = 300
+	stream := fill(t, b, "THINGS", n)
+	var deleting sync.WaitGroup
+	deleting.Go(func() {
+		for sequence := uint64(n); sequence > 0; sequence-- {
+			if err := b.Delete(t.Context(), stream, sequence); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for left := true; left; {
+		held, err := b.Held(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = held.Messages != 0
+		if err := b.Backwards(t.Context(), bus.Read{Stream: stream}, func(bus.Message) (bool, error) { return true, nil }); err != nil {
+			t.Fatalf("while others delete: %v", err)
+		}
+	}
+	deleting.Wait()
+}
+
+func TestSingleMessagesAreReadCountedAndDeleted(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	stream := fill(t, b, "THINGS", 7)
+	if m, err := b.Newest(t.Context(), stream, b.Subject("THINGS", "third")); err != nil || m.Sequence != 6 || string(m.Data) != "6" {
+		t.Errorf("newest third %+v, error %v", m, err)
+	}
+	for subject, want := range map[string]uint64{"third": 2, "other": 5, "*": 7, "none": 0} {
+		if n, err := b.Count(t.Context(), stream, b.Subject("THINGS", subject)); err != nil || n != want {
+			t.Errorf("%d under %s, error %v; want %d", n, subject, err, want)
+		}
+	}
+	if err := b.Delete(t.Context(), stream, 6); err != nil {
+		t.Fatal(err)
+	}
+	gone := map[string]func() error{
+		"read":                   func() error { _, err := b.Message(t.Context(), stream, 6); return err },
+		"read what never was":    func() error { _, err := b.Message(t.Context(), stream, 99); return err },
+		"delete again":           func() error { return b.Delete(t.Context(), stream, 6) },
+		"newest under a subject": func() error { _, err := b.Newest(t.Context(), stream, b.Subject("THINGS", "none")); return err },
+	}
+	for what, call := range gone {
+		if err := call(); !errors.Is(err, bus.ErrNoMessage) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if held, err := b.Held(t.Context(), "NONE"); err != nil || held != (bus.Held{}) {
+		t.Errorf("a stream that is not there holds %+v, error %v", held, err)
+	}
+}
+
+// follower follows a stream in the background.
+type follower struct {
+	got  chan string
+	done chan error
+	end  context.CancelFunc
+}
+
+func follow(t *testing.T, b *bus.Bus, stream string, from bus.Start) follower {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	f := follower{make(chan string, 10_000), make(chan error, 1), cancel}
+	go func() {
+		f.done <- b.Follow(ctx, stream, from, func(m bus.Message) error {
+			f.got <- string(m.Data)
+			return nil
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		_ = f.ended(t)
+	})
+	return f
+}
+
+func (f follower) expect(t *testing.T, want ...string) {
+	t.Helper()
+	for _, w := range want {
+		select {
+		case got := <-f.got:
+			if got != w {
+				t.Errorf("got %q, want %q", got, w)
+			}
+		case err := <-f.done:
+			f.done <- err
+			t.Fatalf("ended before %q: %v", w, err)
+		case <-time.After(20 * time.Second):
+			t.Fatalf("waited in vain for %q", w)
+		}
+	}
+}
+
+func (f follower) ended(t *testing.T) error {
+	t.Helper()
+	select {
+	case err := <-f.done:
+		f.done <- err
+		return err
+	case <-time.After(20 * time.Second):
+		t.Fatal("does not end")
+		return nil
+	}
+}
+
+func TestFollowingBeginsWhereItIsAsked(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	stream := fill(t, b, "THINGS", 5)
+	fourth, err := b.Message(t.Context(), stream, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct {
+		start bus.Start
+		want  []string
+	}{
+		"after a sequence":                    {bus.Start{After: 3}, []string{"4", "5", "6"}},
+		"since a time":                        {bus.Start{Since: fourth.At}, []string{"4", "5", "6"}},
+		"after a sequence that is not there ": {bus.Start{After: 1000}, []string{"6"}},
+		"from now on":                         {bus.Start{}, []string{"6"}},
+	}
+	followers := map[string]follower{}
+	for name, test := range tests {
+		followers[name] = follow(t, b, stream, test.start)
+	}
+	await(t, "all follow", func() bool {
+		info, _, err := b.StreamInfo(t.Context(), stream)
+		return err == nil && info.State.Consumers == len(tests)
+	})
+	publish(t, b, b.Subject("THINGS", "x"), "6")
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			f := followers[name]
+			f.expect(t, test.want...)
+			f.end()
+			if err := f.ended(t); err != nil {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestFollowingEndsWithTheReadersError(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	stream := fill(t, b, "THINGS", 2)
+	err := b.Follow(t.Context(), stream, bus.Start{After: 1}, func(bus.Message) error { return io.EOF })
+	if !errors.Is(err, io.EOF) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestFollowingGoesOnAfterNATSWasLost(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	b := connect(t, bus.Options{URL: l.url()})
+	stream := fill(t, b, "THINGS", 2)
+	f := follow(t, b, stream, bus.Start{After: 1})
+	f.expect(t, "2")
+	l.down()
+	l.up()
+	direct := connect(t, bus.Options{Server: l.server.Load()})
+	publish(t, direct, b.Subject("THINGS", "x"), "3", "4")
+	f.expect(t, "3", "4")
+}
+
+func TestFollowingEndsWithItsContextWhileNATSIsAway(t *testing.T) {
+	t.Parallel()
+	l := newLine(t)
+	b := connect(t, bus.Options{URL: l.url()})
+	f := follow(t, b, fill(t, b, "THINGS", 2), bus.Start{After: 1})
+	f.expect(t, "2")
+	l.down()
+	await(t, "the loss is noticed", func() bool { return !b.Connected() })
+	f.end()
+	if err := f.ended(t); err != nil {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+func TestFollowingAStreamThatIsDeletedOrMadeAnewEndsWithAnError(t *testing.T) {
+	t.Parallel()
+	for name, again := range map[string]bool{"deleted": false, "made anew": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, bus.ServerOptions{})
+			b := connect(t, bus.Options{Server: server})
+			stream := fill(t, b, "THINGS", 2)
+			f := follow(t, b, stream, bus.Start{After: 1})
+			f.expect(t, "2")
+			if err := another(t, server).DeleteStream(t.Context(), stream); err != nil {
+				t.Fatal(err)
+			}
+			if again {
+				fill(t, b, "THINGS", 5)
+			}
+			if err := f.ended(t); !errors.Is(err, bus.ErrStreamGone) {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+func TestPausesEndWithTheirContextAndSpread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		if !bus.Sleep(t.Context(), time.Minute) || time.Since(began) != time.Minute {
+			t.Errorf("slept %s", time.Since(began))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if bus.Sleep(ctx, time.Minute) || time.Since(began) != time.Minute+time.Second {
+			t.Errorf("slept on after its context, until %s", time.Since(began))
+		}
+	})
+	for range 1000 {
+		if d := bus.Spread(time.Second); d < 800*time.Millisecond || d > 1200*time.Millisecond {
+			t.Fatalf("a second became %s", d)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package deliver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"postlink/dynamics"
+	"postlink/worker/bus"
+	"postlink/worker/instance"
+)
+
+const (
+	// longestProbePause is the longest pause between two probes of an instance that parks again and again.
+	longestProbePause = 5 * time.Minute
+
+	// seenEvery is how often it is written that an instance that answers was seen.
+	seenEvery = time.Minute
+
+	// retryingEvery is how often it is written why links are tried again.
+	retryingEvery = 5 * time.Second
+)
+
+// Reasons why an instance is sent nothing, as metrics name them.
+const (
+	whyDisabled  = "disabled"
+	whyParked    = "parked"
+	whyThrottled = "throttled"
+)
+
+// health says whether links may be sent to an instance, as one worker knows it: while it is disabled, parked or throttled they
+// wait. A new health is parked until a probe is answered.
+//
+// One mutex guards all that changes. What people see of it is only noted under the mutex and written by run, so that nothing
+// waits for NATS while holding it.
+type health struct {
+	name     string
+	every    time.Duration // between two probes
+	now      func() time.Time
+	statuses *instance.Statuses
+	waiting  *prometheus.GaugeVec
+	log      *zap.Logger
+	written  chan struct{} // asks run to write the pending changes
+
+	mu         sync.Mutex
+	changed    chan struct{} // closed and renewed when something below changes
+	disabled   bool
+	parked     bool
+	throttled  time.Time // until then
+	parkedFor  string    // code of the last park; empty since a link was taken
+	parkedWhy  string    // the same for people
+	pause      time.Duration
+	next       time.Time // when a parked instance is probed
+	asked      bool      // a probe is wanted at once
+	organized  dynamics.Organization
+	seen       time.Time
+	retrying   bool      // people may read that links are tried again; true at first, since a worker before us may have written it
+	retryingAt time.Time // when that was last written; kept while links succeed, so that an unsteady instance causes few writes
+	pending    []func(*instance.Status)
+	forgotten  bool // another health has taken over the metrics of the instance
+}
+
+func newHealth(name string, o *Options, log *zap.Logger) *health {
+	return &health{
+		name: name, every: o.Pauses.Probe, pause: o.Pauses.Probe, now: o.Now, statuses: o.Statuses, waiting: o.Metrics.waiting, log: log,
+		written: make(chan struct{}, 1), changed: make(chan struct{}), parked: true, retrying: true,
+	}
+}
+
+// gauge shows in the metrics whether the instance is sent nothing for a reason. The lock is held.
+func (h *health) gauge(why string, on bool) {
+	if h.forgotten {
+		return
+	}
+	value := 0.0
+	if on {
+		value = 1
+	}
+	h.waiting.WithLabelValues(h.name, why).Set(value)
+}
+
+// forget removes the metrics of an instance whose lane ends. Attempts that are still under way leave no trace in them.
+func (h *health) forget() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.forgotten = true
+	h.waiting.DeletePartialMatch(prometheus.Labels{"instance": h.name})
+}
+
+// change runs f under the lock, and wakes whoever waits for a change.
+func (h *health) change(f func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f()
+	close(h.changed)
+	h.changed = make(chan struct{})
+}
+
+// write notes a change of the status for people. The lock is held.
+func (h *health) write(change func(*instance.Status)) {
+	h.pending = append(h.pending, change)
+	signal(h.written)
+}
+
+// signal asks for something that is asked for once only.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// disable lets links wait, or no longer, because the catalog says so.
+func (h *health) disable(disabled bool) {
+	h.change(func() {
+		h.disabled = disabled
+		h.gauge(whyDisabled, disabled)
+	})
+}
+
+// park lets links wait until a probe is answered. It reports whether that is news: an instance may answer probes and still
+// refuse every link for the same reason, and then the pauses between probes grow.
+func (h *health) park(o Outcome) (news bool) {
+	h.change(func() {
+		if h.parked && h.parkedFor == o.Code {
+			return
+		}
+		news = h.parkedFor != o.Code
+		if !h.parked && !news {
+			h.pause = min(2*h.pause, longestProbePause)
+		}
+		h.parked, h.parkedFor, h.parkedWhy = true, o.Code, o.Reason
+		h.gauge(whyParked, true)
+		h.scheduleProbe(h.pause)
+	})
+	return news
+}
+
+// scheduleProbe sets when a parked instance is probed next. The lock is held.
+func (h *health) scheduleProbe(pause time.Duration) {
+	now := h.now()
+	h.next = now.Add(bus.Spread(pause))
+	if h.parkedFor == "" {
+		return // it did not answer yet, but it refused nothing either
+	}
+	why, next := h.parkedWhy, h.next.UTC()
+	h.write(func(s *instance.Status) {
+		s.Park(why, now) // again, since another worker that is answered clears it
+		s.NextTry = next
+	})
+}
+
+// throttle lets links wait for as long as the instance asked for. A later deadline wins.
+func (h *health) throttle(wait time.Duration) {
+	h.change(func() {
+		until := h.now().Add(wait)
+		if !until.After(h.throttled) {
+			return
+		}
+		h.throttled = until
+		h.gauge(whyThrottled, true)
+		h.write(func(s *instance.Status) {
+			if until.After(s.ThrottledUntil) {
+				s.ThrottledUntil = until.UTC()
+			}
+		})
+	})
+}
+
+// answered notes that a probe was answered: links may be sent.
+func (h *health) answered(org dynamics.Organization) {
+	h.change(func() {
+		h.parked, h.asked = false, false
+		h.organized = org
+		h.gauge(whyParked, false)
+		now := h.now()
+		h.seen = now
+		h.write(func(s *instance.Status) {
+			s.Organization, s.Version = org.ID, org.Version
+			s.Answered(now)
+		})
+	})
+}
+
+// took notes that the instance took a link: whatever it was parked for, or links were tried again for, is over. A link that
+// was under way when the instance was parked says nothing about that.
+func (h *health) took() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.parked {
+		return
+	}
+	h.parkedFor, h.parkedWhy, h.pause = "", "", h.every
+	now := h.now()
+	if !h.retrying && now.Sub(h.seen) < seenEvery {
+		return
+	}
+	h.seen, h.retrying = now, false
+	h.write(func(s *instance.Status) {
+		s.Answered(now)
+		s.Retrying, s.RetryingSince = "", time.Time{}
+	})
+}
+
+// failed notes that a link is tried again, and why.
+func (h *health) failed(reason string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	if now.Sub(h.retryingAt) < retryingEvery {
+		return
+	}
+	h.retrying, h.retryingAt = true, now
+	h.write(func(s *instance.Status) {
+		if s.Retrying == "" {
+			s.RetryingSince = now.UTC()
+		}
+		s.Retrying = reason
+	})
+}
+
+// organization is the one behind the instance; zero before the first answer.
+func (h *health) organization() dynamics.Organization {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.organized
+}
+
+// look says what keeps links from being sent: for how long, if that is known, and what to wait for otherwise.
+func (h *health) look() (open bool, wait time.Duration, changed <-chan struct{}) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	now := h.now()
+	wait = h.throttled.Sub(now)
+	if wait <= 0 && !h.throttled.IsZero() {
+		h.throttled = time.Time{}
+		h.gauge(whyThrottled, false)
+		h.write(func(s *instance.Status) {
+			if !s.ThrottledUntil.After(now) { // else another worker was throttled later
+				s.ThrottledUntil = time.Time{}
+			}
+		})
+	}
+	return !h.disabled && !h.parked && wait <= 0, max(wait, 0), h.changed
+}
+
+// open reports whether links may be sent right now.
+func (h *health) open() bool {
+	open, _, _ := h.look()
+	return open
+}
+
+// wait blocks while links may not be sent. The error is the context's.
+func (h *health) wait(ctx context.Context) error {
+	for {
+		open, wait, changed := h.look()
+		if open {
+			return ctx.Err()
+		}
+		if err := until(ctx, changed, wait); err != nil {
+			return err
+		}
+	}
+}
+
+// until waits for a change, or for a time unless that is 0. The error is the context's.
+func until(ctx context.Context, changed <-chan struct{}, wait time.Duration) error {
+	var over <-chan time.Time
+	if wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		over = timer.C
+	}
+	select {
+	case <-changed:
+	case <-over:
+	case <-ctx.Done():
+	}
+	return ctx.Err()
+}

@@ -1,0 +1,128 @@
+package desk
+
+import (
+	"context"
+	"errors"
+
+	"github.com/google/uuid"
+
+	"postlink/dynamics"
+	"postlink/worker/ledger"
+)
+
+// bySelf is who moves a link that was found broken.
+const bySelf = "postlink"
+
+// Details is a link with the present values of its record.
+type Details struct {
+	Entry    ledger.Entry
+	Instance string           // where the link lives, as it is called now
+	Record   dynamics.Details // the target record once Dynamics made one, else the social activity
+	URL      string           // of that record, for people
+}
+
+// Details reads the record of a post's link, at this moment: the target record once Dynamics made one, else the social
+// activity. A record that is gone makes the link broken.
+func (l *Links) Details(ctx context.Context, post string) (Details, error) {
+	entry, err := l.linked(ctx, post)
+	if err != nil {
+		return Details{}, err
+	}
+	in, err := l.instanceOf(ctx, entry.Current())
+	if err != nil {
+		return Details{}, about(&entry, err)
+	}
+	if in.Disabled {
+		return Details{}, refuse(RefusedInstanceDisabled,
+			"instance %s is disabled; the link stays, and its details are shown again once it is enabled", in.Name).of(&entry)
+	}
+	seen, err := l.look(ctx, entry.Current(), in)
+	if err != nil {
+		return Details{}, about(&entry, unanswered(ctx, in.Name, err))
+	}
+	if seen.gone != "" {
+		entry, err := l.move(ctx, entry, ledger.Step{State: ledger.Broken, By: bySelf, Reason: seen.gone})
+		if err != nil {
+			return Details{}, err
+		}
+		return Details{}, refuse(RefusedRecordGone, "the link of post %s is broken: %s; the post can be linked again", entry.Post, seen.gone).of(&entry)
+	}
+	entry, err = l.noteTarget(ctx, entry, seen)
+	return Details{Entry: entry, Instance: in.Name, Record: seen.record, URL: seen.url}, err
+}
+
+// about adds an entry to an error, if that is a refusal.
+func about(entry *ledger.Entry, err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		refusal.Entry = entry
+	}
+	return err
+}
+
+// sight is what a look at the record of a link found.
+type sight struct {
+	gone   string // why the link is broken; empty when its record is there
+	record dynamics.Details
+	url    string
+}
+
+// look reads the record of a link in the instance where it lives. It changes nothing. An error means that nothing was found
+// out: the instance did not answer, or not as it should, or there is no client for it.
+func (l *Links) look(ctx context.Context, link *ledger.Link, in dynamics.Instance) (sight, error) {
+	client, err := l.opts.client(in)
+	if err != nil {
+		return sight{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*askTime) // for two records and their descriptions
+	defer cancel()
+	record, err := client.Details(ctx, dynamics.Query{
+		Activity: link.ID,
+		Target:   dynamics.Record{Entity: link.RecordEntity, ID: link.RecordID},
+		Fields: func(entity string) []string {
+			e, _ := in.Entity(entity)
+			return e.Fields
+		},
+	})
+	switch {
+	case errors.Is(err, dynamics.ErrDissociated):
+		return sight{gone: "its record was dissociated from the social activity in Dynamics"}, nil
+	case errors.Is(err, dynamics.ErrGone):
+		return sight{gone: "its record, or its social activity, is gone in Dynamics"}, nil
+	case err != nil:
+		return sight{}, err
+	}
+	return sight{record: record, url: client.RecordURL(record.Entity, record.ID)}, nil
+}
+
+// noteTarget notes the target record of a link where it was seen for the first time.
+func (l *Links) noteTarget(ctx context.Context, entry ledger.Entry, seen sight) (ledger.Entry, error) {
+	if !seen.record.Converted || entry.Current().RecordID != uuid.Nil {
+		return entry, nil
+	}
+	noted, err := l.opts.Ledger.Note(ctx, entry, func(link *ledger.Link) {
+		link.RecordEntity, link.RecordID = seen.record.Target.Entity, seen.record.Target.ID
+	})
+	if errors.Is(err, ledger.ErrStale) { // somebody else noted it, or moved the link
+		return entry, nil
+	}
+	if err != nil {
+		return entry, err
+	}
+	return noted, nil
+}
+
+// instanceOf is the instance in which a link lives: the one of the same organization, whatever its name is now. A link of an
+// organization that was deleted from the catalog is forgotten until it is added again.
+func (l *Links) instanceOf(ctx context.Context, link *ledger.Link) (dynamics.Instance, error) {
+	homes, err := l.opts.homes(ctx)
+	if err != nil {
+		return dynamics.Instance{}, err
+	}
+	if name, ok := homes.Of(link); ok {
+		if in, err := l.opts.Revision().Catalog.Instance(name); err == nil {
+			return in, nil
+		}
+	}
+	return dynamics.Instance{}, refuse(RefusedInstanceUnknown,
+		"instance %s of this link is not in the catalog any more; add its organization again, or link the post elsewhere", link.Instance)
+}

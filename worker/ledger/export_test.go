@@ -1,0 +1,4 @@
+package ledger
+
+// Decode reads an entry as it is stored.
+var Decode = decode

@@ -1,0 +1,93 @@
+package match
+
+import (
+	"sync"
+	"time"
+)
+
+const (
+	// noticePause is how often a notice for the same reason is due.
+	noticePause = time.Minute
+
+	// mostReasons bounds the reasons that are told apart: they may quote what is in a post, and a stream of bad posts must
+	// neither fill the log nor the memory.
+	mostReasons = 200
+
+	otherReasons = "various"
+)
+
+// notices keep a log from repeating itself: however many posts are bad, each reason is due once a minute, with their number.
+type notices struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	known map[cause]*counted
+}
+
+type cause struct{ code, reason string }
+
+// counted is what happened since a notice was last due.
+type counted struct {
+	at    time.Time
+	count int
+}
+
+// notice is a line that is due.
+type notice struct {
+	cause
+	count int
+}
+
+func newNotices(now func() time.Time) *notices {
+	return &notices{now: now, known: map[cause]*counted{}}
+}
+
+// add counts one occurrence, and returns the notice if it is due now.
+func (n *notices) add(code, reason string) *notice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := cause{code, reason}
+	if n.known[c] == nil && len(n.known) >= mostReasons {
+		c.reason = otherReasons
+	}
+	k := n.known[c]
+	if k == nil {
+		k = new(counted)
+		n.known[c] = k
+	}
+	k.count++
+	if n.now().Sub(k.at) < noticePause {
+		return nil
+	}
+	return n.take(c, k)
+}
+
+func (n *notices) take(c cause, k *counted) *notice {
+	due := &notice{c, k.count}
+	k.at, k.count = n.now(), 0
+	return due
+}
+
+// overdue returns the notices whose pause is over, and forgets the reasons that did not occur meanwhile.
+func (n *notices) overdue() []notice {
+	return n.collect(func(k *counted) bool { return n.now().Sub(k.at) >= noticePause })
+}
+
+// rest returns all that was counted and not returned.
+func (n *notices) rest() []notice { return n.collect(func(*counted) bool { return true }) }
+
+func (n *notices) collect(due func(*counted) bool) []notice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var all []notice
+	for c, k := range n.known {
+		switch {
+		case !due(k):
+		case k.count == 0:
+			delete(n.known, c)
+		default:
+			all = append(all, *n.take(c, k))
+		}
+	}
+	return all
+}
