@@ -40,7 +40,7 @@ func TestSampleRulesTakeSamplePosts(t *testing.T) {
 
 func TestComposeCatalogIsValid(t *testing.T) {
 	t.Parallel()
-	if _, err := catalog.Load("compose"); err != nil {
+	if _, err := catalog.Load("compose/catalog"); err != nil {
 		t.Fatal(err)
 	}
 }
