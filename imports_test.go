@@ -113,6 +113,33 @@ func TestEveryPackageHasOneComment(t *testing.T) {
 	}
 }
 
+// A file is read in one sitting, and a function without headings inside it. Assembly and tables count as well.
+func TestFilesAndFunctionsStayShort(t *testing.T) {
+	t.Parallel()
+	const mostOfAFile, mostOfAFunction = 400, 80
+	for _, files := range packages(t) {
+		for name := range files {
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, name, nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := fset.File(file.Pos()).LineCount(); n > mostOfAFile {
+				t.Errorf("%s has %d lines, more than %d", name, n, mostOfAFile)
+			}
+			for _, d := range file.Decls {
+				f, ok := d.(*ast.FuncDecl)
+				if !ok {
+					continue
+				}
+				if n := fset.Position(f.End()).Line - fset.Position(f.Pos()).Line + 1; n > mostOfAFunction {
+					t.Errorf("%s: %s has %d lines, more than %d", name, f.Name.Name, n, mostOfAFunction)
+				}
+			}
+		}
+	}
+}
+
 // Time passes by a clock that is handed in, or inside synctest.Test, where it is not real. Only a fault of the sandbox waits.
 func TestNobodySleeps(t *testing.T) {
 	t.Parallel()

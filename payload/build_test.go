@@ -102,15 +102,15 @@ func TestBuildWritesTheSampleKeyForKey(t *testing.T) {
 	}
 }
 
-// seed is the document of Microsoft's that the payload comes from; it lies beside the repository on machines that have it.
-const seed = "../../shared/reference/000_249a27f1ec36cf8f.txt"
+// founding is the document of Microsoft's that the payload comes from; it lies beside the repository on machines that have it.
+const founding = "../../shared/reference/000_249a27f1ec36cf8f.txt"
 
 // TestBuildWritesMicrosoftsSample makes a post of the sample's own values and expects the sample back, to the byte.
 func TestBuildWritesMicrosoftsSample(t *testing.T) {
 	t.Parallel()
-	document, err := os.ReadFile(seed)
+	document, err := os.ReadFile(founding)
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skipf("MICROSOFT'S SAMPLE IS MISSING: put the document at %s to run this test", seed)
+		t.Skipf("MICROSOFT'S SAMPLE IS MISSING: put the document at %s to run this test", founding)
 	}
 	if err != nil {
 		t.Fatal(err)

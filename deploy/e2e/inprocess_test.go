@@ -76,7 +76,7 @@ func openProcess(ctx context.Context) (_ *process, err error) {
 		}
 		p.sandboxes[name] = httptest.NewServer(s)
 	}
-	if err := p.openNATS("127.0.0.1:0"); err != nil {
+	if err := p.openNATS(ctx, "127.0.0.1:0"); err != nil {
 		return p, err
 	}
 	err = p.openWorker(ctx)
@@ -99,8 +99,8 @@ func (p *process) apiURL(*testing.T) string                    { return p.api.UR
 func (p *process) sandboxURL(_ *testing.T, name string) string { return p.sandboxes[name].URL }
 func (p *process) instanceURL(name string) string              { return p.sandboxes[name].URL }
 
-func (p *process) openNATS(listen string) (err error) {
-	p.server, err = bus.StartServer(context.Background(), bus.ServerOptions{Dir: p.dir, Listen: listen, SyncInterval: time.Second})
+func (p *process) openNATS(ctx context.Context, listen string) (err error) {
+	p.server, err = bus.StartServer(ctx, bus.ServerOptions{Dir: p.dir, Listen: listen, SyncInterval: time.Second})
 	return err
 }
 
@@ -108,7 +108,7 @@ func (p *process) restartNATS(t *testing.T) {
 	t.Helper()
 	listen := strings.TrimPrefix(p.server.URL(), "nats://")
 	p.server.Shutdown()
-	must(t, p.openNATS(listen))
+	must(t, p.openNATS(t.Context(), listen))
 }
 
 func (p *process) startWorker(t *testing.T) {

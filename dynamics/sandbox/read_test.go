@@ -335,9 +335,9 @@ func TestMetadataAndValidationAgree(t *testing.T) {
 }
 
 func FuzzFilter(f *testing.F) {
-	for _, seed := range []string{`lastname eq 'x'`, `not (a or b)`, `contains(lastname,'''')`, `createdon gt 2026-01-01`, `(statecode eq 0) and not startswith(nickname,'é')`,
+	for _, first := range []string{`lastname eq 'x'`, `not (a or b)`, `contains(lastname,'''')`, `createdon gt 2026-01-01`, `(statecode eq 0) and not startswith(nickname,'é')`,
 		`contactid eq 00000000-0000-4000-8000-000000000001`, `lastname eq null or blocked`, `a in ('b')`, "lastname eq '\xff'", `statecode eq 1e999`} {
-		f.Add(seed)
+		f.Add(first)
 	}
 	s, err := sandbox.New(sandbox.Options{Name: "fuzz", Tokens: []string{"secret"}})
 	if err != nil {
@@ -356,9 +356,9 @@ func FuzzFilter(f *testing.F) {
 }
 
 func FuzzBody(f *testing.F) {
-	for _, seed := range []string{fullActivity, `{}`, `{"subject":"\ud800"}`, `{"postauthor_contact@odata.bind":"%zz"}`, `{"statuscode":1}`, `{"community":1e0}`, `{"postedon":"0001-01-01T00:00:00Z"}`,
+	for _, first := range []string{fullActivity, `{}`, `{"subject":"\ud800"}`, `{"postauthor_contact@odata.bind":"%zz"}`, `{"statuscode":1}`, `{"community":1e0}`, `{"postedon":"0001-01-01T00:00:00Z"}`,
 		`{"sentimentvalue":1e-400}`, `{"postedon":"9999-12-31T23:59:59-23:59"}`} {
-		f.Add(seed)
+		f.Add(first)
 	}
 	s, err := sandbox.New(sandbox.Options{Name: "fuzz", Tokens: []string{"secret"}})
 	if err != nil {

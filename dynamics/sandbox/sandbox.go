@@ -69,15 +69,15 @@ func New(opts Options) (*Sandbox, error) {
 		rules:          defaultRules(),
 		wake:           make(chan struct{}, 1),
 	}
-	s.seedRecords()
+	s.firstRecords()
 	return s, nil
 }
 
 // Name returns the name of the instance that the sandbox plays.
 func (s *Sandbox) Name() string { return s.opts.Name }
 
-// seedRecords writes the records that every organization has from the start.
-func (s *Sandbox) seedRecords() {
+// firstRecords writes the records that every organization has from the start.
+func (s *Sandbox) firstRecords() {
 	put := func(name string, id uuid.UUID, columns map[string]any) {
 		t := s.schema.byName[name]
 		v := make(values, len(t.columns))

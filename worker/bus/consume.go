@@ -56,7 +56,7 @@ type Consumption struct {
 	// Confirm waits until NATS has the acknowledgement, which costs a round trip and spares a redelivery.
 	Confirm bool
 
-	// InProgress tells NATS so often that a message is still being handled; 0 never. It stays below the consumer's ack wait.
+	// InProgress is how often NATS hears that a message is still being handled; 0 is never. It stays below the consumer's ack wait.
 	InProgress time.Duration
 
 	// Gate, if set, blocks while nothing may be taken. It returns an error only when its context ends. While it stays closed,

@@ -62,7 +62,7 @@ var kinds = map[string]struct {
 	api.KindAlreadyLinked:    {http.StatusConflict, "The post is already linked"},
 	api.KindLinkUnknown:      {http.StatusNotFound, "There is no such link"},
 	api.KindNotLinked:        {http.StatusNotFound, "The post is not linked"},
-	api.KindNotSettled:       {http.StatusConflict, "The link is still queued"},
+	api.KindStillQueued:      {http.StatusConflict, "The link is still queued"},
 	api.KindRecordGone:       {http.StatusGone, "The record is gone"},
 	api.KindLetterUnknown:    {http.StatusNotFound, "There is no such dead letter"},
 }

@@ -294,7 +294,7 @@ func linkProblems() map[string]problemCase {
 			w.publish(post(1, "neutral"))
 			return w.get(to(api.PathPostLink, "1"))
 		}, says: "is not linked"},
-		"not-settled": {make: func(w *world) answer {
+		"still-queued": {make: func(w *world) answer {
 			w.fault(w.contoso, sandbox.Fault{Kind: sandbox.FaultUnavailable, Method: http.MethodPatch})
 			w.publish(post(1, "negative"))
 			w.reaches(1, ledger.Queued)

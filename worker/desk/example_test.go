@@ -21,7 +21,7 @@ func Example() {
 		fmt.Println("link", entry.Current().ID, "is", entry.Current().State)
 		details, err := d.Links.Details(ctx, entry.Post.PathName())
 		if err != nil {
-			return err // such as not-settled, while the link waits to be delivered
+			return err // such as still-queued, while the link waits to be delivered
 		}
 		for _, field := range details.Record.Fields {
 			fmt.Println(field.Label, field.Value)

@@ -99,7 +99,7 @@ func TestWhatALinkByHandAsksForIsChecked(t *testing.T) {
 	if r := refused(t, second(w.Links.Details(t.Context(), "1")), desk.RefusedPostAmbiguous); !strings.Contains(r.Text, "facebook/1") {
 		t.Errorf("the refusal does not name the posts: %s", r.Text)
 	}
-	refused(t, second(w.Links.Details(t.Context(), "facebook/1")), desk.RefusedNotSettled)
+	refused(t, second(w.Links.Details(t.Context(), "facebook/1")), desk.RefusedStillQueued)
 }
 
 func TestADisabledDefaultInstanceIsNamed(t *testing.T) {

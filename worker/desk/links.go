@@ -154,7 +154,7 @@ func mustBeLinked(entry ledger.Entry) error {
 		if link.LastError != "" {
 			text += "; the last attempt failed: " + link.LastError
 		}
-		return refuse(RefusedNotSettled, "%s", text).of(&entry)
+		return refuse(RefusedStillQueued, "%s", text).of(&entry)
 	default:
 		text := fmt.Sprintf("post %s has no link any more: it is %s", entry.Post, link.State)
 		if reason := link.Last().Reason; reason != "" {

@@ -31,7 +31,7 @@ const (
 	RefusedNotes            = "notes-too-long"     // over 250 characters
 	RefusedAlreadyLinked    = "already-linked"     // the post has a link, or got one meanwhile
 	RefusedNotLinked        = "not-linked"         // the post has none that could be shown or removed
-	RefusedNotSettled       = "not-settled"        // the link still waits to be delivered
+	RefusedStillQueued      = "still-queued"       // the link still waits to be delivered
 	RefusedRecordGone       = "record-gone"        // the link was just found broken
 	RefusedLinkUnknown      = "link-unknown"       // no such link among the newest
 	RefusedLetterUnknown    = "dead-letter-absent" // no such dead letter

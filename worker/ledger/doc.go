@@ -2,7 +2,7 @@
 //
 // The key of an entry is the post; its value is the list of the post's links, one for each generation, of which the last is
 // the current one. A decision is frozen by creating the key; every later change is a compare-and-set on the entry's
-// revision, so that of two workers that settle the same link only one succeeds and the other learns that its view is stale.
+// revision, so that of two workers that move the same link only one succeeds and the other learns that its view is stale.
 //
 //	               +---------> linked ---+---> removed (by a person)
 //	(decide) queued                      +---> broken  (gone in Dynamics)

@@ -171,7 +171,7 @@ func (p *Posts) Backlog(ctx context.Context) (uint64, error) {
 	}
 	waiting := info.NumPending
 	if newest > info.Delivered.Stream {
-		waiting = max(waiting, 1) // the server tells a consumer of new messages only after it has acknowledged them
+		waiting = max(waiting, 1) // the server counts a message for its consumer only after it has acknowledged it
 	}
 	return waiting + uint64(max(info.NumAckPending, 0)), nil
 }

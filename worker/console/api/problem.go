@@ -54,8 +54,8 @@ const (
 	KindAlreadyLinked    = "already-linked"
 	KindLinkUnknown      = "link-unknown"
 	KindNotLinked        = "not-linked"
-	KindNotSettled       = "not-settled" // the link is still queued
-	KindRecordGone       = "record-gone" // the record was deleted in Dynamics
+	KindStillQueued      = "still-queued" // the link is still queued
+	KindRecordGone       = "record-gone"  // the record was deleted in Dynamics
 	KindLetterUnknown    = "dead-letter-absent"
 )
 

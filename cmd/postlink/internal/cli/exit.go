@@ -42,11 +42,6 @@ func Config(format string, args ...any) error {
 	return &CodedError{ExitConfig, fmt.Errorf(format, args...)}
 }
 
-// Unavailable makes an error of something that cannot be reached.
-func Unavailable(format string, args ...any) error {
-	return &CodedError{ExitUnavailable, fmt.Errorf(format, args...)}
-}
-
 // FileError is the usage error of a file that a command was given and cannot open; what says what belongs there.
 func FileError(path, what string, err error) error {
 	switch {

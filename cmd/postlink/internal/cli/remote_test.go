@@ -205,7 +205,6 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"NATS away from the server": {&api.Problem{Status: 503}, 69},
 		"NATS away":                 {fmt.Errorf("connect: %w", bus.ErrUnreachable), 69},
 		"no server":                 {fmt.Errorf("%w at x", api.ErrUnreachable), 69},
-		"something unreachable":     {cli.Unavailable("gone"), 69},
 		"a refusal":                 {&api.Problem{Status: 409}, 1},
 		"any other":                 {errors.New("odd"), 1},
 		"several":                   {errors.Join(errors.New("odd"), cli.Usage("which?")), 2},

@@ -73,11 +73,11 @@ func (f *File) Publish(ctx context.Context, stream Stream, opts Options) (Result
 		return p.send(ctx, number, line)
 	})
 	if err == nil {
-		err = p.settle(ctx, 0)
+		err = p.await(ctx, 0)
 	} else {
 		bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastAcks)
 		defer cancel()
-		if lost := p.settle(bound, 0); lost != nil && bound.Err() == nil {
+		if lost := p.await(bound, 0); lost != nil && bound.Err() == nil {
 			err = errors.Join(err, lost)
 		}
 	}
@@ -111,11 +111,11 @@ func (p *publisher) send(ctx context.Context, number int, line []byte) error {
 		return fmt.Errorf("publish line %d: %w", number, err)
 	}
 	p.waiting = append(p.waiting, sent{number, ack})
-	return p.settle(ctx, window)
+	return p.await(ctx, window)
 }
 
-// settle waits until at most so many posts are under way, and takes up all that are kept already.
-func (p *publisher) settle(ctx context.Context, most int) error {
+// await waits until at most so many posts are under way, and takes up all that are kept already.
+func (p *publisher) await(ctx context.Context, most int) error {
 	timeout := time.NewTimer(ackWait)
 	defer timeout.Stop()
 	kept := p.result.Published
