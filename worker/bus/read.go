@@ -46,8 +46,12 @@ const (
 	mostQuiet = 25
 )
 
-// leftBehind is how long the server keeps a consumer that was made for one read.
-const leftBehind = 10 * time.Second
+// A consumer that was made for one read is deleted after it, since servers limit how many there may be. The server itself deletes
+// after leftBehind what we could not; deleteWait bounds the attempt.
+const (
+	leftBehind = 10 * time.Second
+	deleteWait = time.Second
+)
 
 // Backwards calls visit with what was asked for, newest first, until it returns false or an error.
 func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more bool, err error)) error {
@@ -90,17 +94,20 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 }
 
 // between reads what a stream holds from one sequence up to, but without, another.
-func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) ([]Message, error) {
+func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
 	consumer, err := stream.CreateConsumer(ctx, reading(r.Subjects, from, r.HeadersOnly))
-	if err != nil || consumer.CachedInfo().NumPending == 0 {
+	if err != nil {
 		return nil, err
+	}
+	defer func() { forget(ctx, stream, consumer, err) }()
+	if consumer.CachedInfo().NumPending == 0 {
+		return nil, nil
 	}
 	iterator, err := consumer.Messages(jetstream.PullMaxMessages(window))
 	if err != nil {
 		return nil, err
 	}
 	defer iterator.Stop()
-	var messages []Message
 	for delivered, quiet := uint64(0), 0; ; {
 		msg, err := iterator.Next(jetstream.NextMaxWait(quietWait))
 		switch {
@@ -136,6 +143,17 @@ func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint
 			return messages, nil
 		}
 	}
+}
+
+// forget deletes a consumer that was made for one read, which ended with err. A server that did not answer the read is not asked
+// again.
+func forget(ctx context.Context, stream jetstream.Stream, consumer jetstream.Consumer, err error) {
+	if ctx.Err() == nil && err != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deleteWait)
+	defer cancel()
+	_ = stream.DeleteConsumer(ctx, consumer.CachedInfo().Name)
 }
 
 // errLost says that messages did not arrive, which happens only when the connection breaks.
@@ -208,11 +226,12 @@ func resumable(err error) bool {
 }
 
 // follow visits what a new consumer delivers until something breaks or visit returns an error.
-func follow(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, visit func(Message) error) error {
+func follow(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, visit func(Message) error) (err error) {
 	consumer, err := stream.CreateConsumer(ctx, cfg)
 	if err != nil {
 		return err
 	}
+	defer func() { forget(ctx, stream, consumer, err) }()
 	iterator, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*heartbeat))
 	if err != nil {
 		return err
@@ -306,5 +325,6 @@ func (b *Bus) Count(ctx context.Context, name, subject string) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("count stream %s: %w", name, Unreachable(err))
 	}
+	forget(ctx, stream, consumer, nil)
 	return consumer.CachedInfo().NumPending, nil
 }

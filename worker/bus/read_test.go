@@ -119,6 +119,44 @@ func TestReadingBackwardsEndsWithTheReadersError(t *testing.T) {
 	}
 }
 
+// A server refuses consumers past a limit, which a long list that is read again and again would reach.
+func TestReadingLeavesNoConsumerBehind(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{})
+	b := connect(t, bus.Options{Server: server})
+	stream := fill(t, b, "THINGS", 1300)
+	ended, end := context.WithCancel(t.Context())
+	for name, read := range map[string]func() error{
+		"backwards, all": func() error {
+			return b.Backwards(t.Context(), bus.Read{Stream: stream}, func(bus.Message) (bool, error) { return true, nil })
+		},
+		"backwards, nothing there": func() error {
+			return b.Backwards(t.Context(), bus.Read{Stream: stream, Subjects: []string{b.Subject("THINGS", "none")}}, func(bus.Message) (bool, error) { return true, nil })
+		},
+		"backwards, given up": func() error {
+			err := b.Backwards(ended, bus.Read{Stream: stream}, func(bus.Message) (bool, error) {
+				end()
+				return true, nil
+			})
+			if !errors.Is(err, context.Canceled) {
+				return fmt.Errorf("reading with a context that ended: %w", err)
+			}
+			return nil
+		},
+		"counted": func() error {
+			_, err := b.Count(t.Context(), stream, b.Subject("THINGS", "third"))
+			return err
+		},
+	} {
+		if err := read(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if info, _, err := b.StreamInfo(t.Context(), stream); err != nil || info.State.Consumers != 0 {
+			t.Errorf("%s: %d consumers are left, error %v", name, info.State.Consumers, err)
+		}
+	}
+}
+
 // A few messages at the ends of a long stream are found without a look at each window between them.
 func TestALongHoleIsPassedQuickly(t *testing.T) {
 	t.Parallel()

@@ -197,7 +197,13 @@ func decide(rule *rules.Rule, revision string) ledger.Decision {
 // queue puts the post's link into its outbox, if it is still to be delivered. Doing it twice is harmless.
 func (m *Matcher) queue(ctx context.Context, entry ledger.Entry, d bus.Delivery) (result string, err error) {
 	if entry.Current().State == ledger.Queued {
-		if err := m.opts.Outboxes.Put(ctx, entry, d.Data); err != nil {
+		err := m.opts.Outboxes.Put(ctx, entry, d.Data)
+		if errors.Is(err, outbox.ErrTooLarge) { // another form of the post, or max_payload, let the link into the ledger
+			return m.bury(ctx, d, resultTooLarge, fmt.Sprintf(
+				"the link of this post to %s is queued, but the %d bytes of the post are too many to be sent along; if the link still "+
+					"waits, raise max_payload of NATS and redrive this letter, else drop the letter", entry.Current().Instance, len(d.Data)), "")
+		}
+		if err != nil {
 			return "", err
 		}
 		if err := m.opts.Events.Publish(ctx, event.Of(entry, "")); err != nil {

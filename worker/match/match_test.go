@@ -3,6 +3,7 @@ package match_test
 import (
 	"context"
 	"fmt"
+	"sort"
 	"strings"
 	"testing"
 	"time"
@@ -222,6 +223,40 @@ func TestAPostThatCannotBeMatchedIsADeadLetter(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The first decision may need more room than the one that was checked: its notes travel with the post.
+func TestAPostThatIsTooLargeForTheDecisionThatStandsIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 0)
+	w.apply(strings.Replace(plainCatalog, "call back", strings.Repeat("é", 250), 1))
+	stop := w.work()
+	w.publish(post(1, "negative"))
+	w.settled()
+	stop()
+	w.apply(strings.Replace(plainCatalog, ", notes: call back", "", 1))
+	room := w.room(t, key(1))
+	large := strings.Replace(post(1, "negative"), "text of", strings.Repeat("x", room-len(post(1, "negative"))+len("text of")), 1)
+	w.work()
+	w.publish(large)
+	w.settled()
+	letters := w.letters()
+	if letter := letters[2]; len(letters) != 1 || letter.Code != deadletter.CodeTooLarge || letter.Post != key(1) || !strings.Contains(letter.Reason, "raise max_payload") {
+		t.Errorf("letters %+v", letters)
+	}
+	if n := w.links("contoso"); n != 1 || w.link(1).State != ledger.Queued {
+		t.Errorf("%d links wait, that of the post is %s", n, w.link(1).State)
+	}
+}
+
+// room is how large a post may be that plainCatalog's rule without notes takes.
+func (w *world) room(t *testing.T, post ledger.Key) int {
+	t.Helper()
+	revision, err := w.store.Current(t.Context())
+	must(t, err)
+	decision := ledger.Decision{Instance: "contoso", Entity: "incident", Rule: "complaints", Catalog: revision.ID, By: "rule complaints"}
+	entry := w.opts.Ledger.Next(ledger.Entry{Post: post, Sequence: 2}, decision)
+	return sort.Search(1<<20, func(size int) bool { return !w.opts.Outboxes.Fits(entry, make([]byte, size+1)) })
 }
 
 func TestAFullOutboxHoldsBackItsOwnPostsOnlyAndLosesNone(t *testing.T) {
