@@ -34,6 +34,7 @@ var mayImport = map[string][]string{
 	"dynamics":           {"payload"},
 	"dynamics/sandbox":   {"dynamics", "payload"},
 	"worker/bus":         {},
+	"worker/bus/bustest": {"worker/bus"},
 	"worker/posts":       {"worker/bus"},
 	"worker/ledger":      {"payload", "worker/bus"},
 	"worker/outbox":      {"worker/bus", "worker/ledger"},

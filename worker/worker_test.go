@@ -12,6 +12,7 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/deadletter"
 	"postlink/worker/ledger"
@@ -281,9 +282,7 @@ func TestAStartRefusesWhatOthersMade(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-			must(t, err)
-			t.Cleanup(server.Shutdown)
+			server := bustest.Server(t)
 			nc, err := nats.Connect("", nats.InProcessServer(server))
 			must(t, err)
 			t.Cleanup(nc.Close)

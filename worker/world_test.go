@@ -20,6 +20,7 @@ import (
 	"postlink/payload"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/deliver"
 	"postlink/worker/ledger"
@@ -68,10 +69,9 @@ type world struct {
 
 func newWorld(t *testing.T, change func(*worker.Options)) *world {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
 	w := &world{t: t, server: server, change: change}
+	var err error
 	w.contoso, err = sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{"t"}})
 	must(t, err)
 	w.fabrikam, err = sandbox.New(sandbox.Options{Name: "fabrikam", Tokens: []string{"t"}})

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 )
 
@@ -209,11 +210,7 @@ func freeAddress(t *testing.T) string {
 
 func TestALiveCatalogFollowsABucketThatWasMadeAnew(t *testing.T) {
 	t.Parallel()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
 	b := connect(t, bus.Options{Server: server})
 	s := open(t, b)
 	f := follow(t, open(t, b), 200*time.Millisecond)

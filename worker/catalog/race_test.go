@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"postlink/dynamics"
 	"postlink/rules"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 )
 
@@ -22,11 +22,7 @@ func TestRemovingAnEntityAndActivatingARuleOnItNeverBothSucceed(t *testing.T) {
 	if testing.Short() || raceDetector {
 		rounds = 30
 	}
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
 	takes := []func(*catalog.Catalog) error{
 		func(c *catalog.Catalog) error { return c.RemoveEntity("contoso", "incident") },
 		func(c *catalog.Catalog) error { return c.DisableInstance("contoso") },

@@ -18,17 +18,14 @@ import (
 	"postlink/dynamics"
 	"postlink/rules"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 )
 
 // startBus runs a NATS of its own for one test.
 func startBus(t testing.TB) *bus.Bus {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
 	return connect(t, bus.Options{Server: server})
 }
 

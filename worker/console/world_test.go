@@ -23,6 +23,7 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/console"
 	"postlink/worker/deadletter"
@@ -97,12 +98,11 @@ func newWorld(t testing.TB, change ...func(*console.Options)) *world {
 // newQuietWorld is newWorld without a catalog.
 func newQuietWorld(t testing.TB, change ...func(*console.Options)) *world {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, server: server, stopping: make(chan struct{})}
+	var err error
 	w.contoso, err = sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{"t"}})
 	must(t, err)
 	w.fabrikam, err = sandbox.New(sandbox.Options{Name: "fabrikam", Tokens: []string{"t"}})

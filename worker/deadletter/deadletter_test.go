@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/deadletter"
 	"postlink/worker/ledger"
 )
@@ -50,16 +51,8 @@ func requests(t *testing.T, server *bus.Server) uint64 {
 
 func openOn(t *testing.T) (*deadletter.Letters, *bus.Bus, *bus.Server) {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	server := bustest.Server(t)
+	b := bustest.Connect(t, server)
 	l, err := deadletter.Open(t.Context(), b, 0)
 	if err != nil {
 		t.Fatal(err)

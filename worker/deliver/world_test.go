@@ -21,6 +21,7 @@ import (
 	"postlink/dynamics"
 	"postlink/dynamics/sandbox"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/deadletter"
 	"postlink/worker/deliver"
@@ -71,13 +72,8 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	ctx := t.Context()
-	server, err := bus.StartServer(ctx, bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	t.Cleanup(server.Shutdown)
-	w := &world{t: t, registry: prometheus.NewRegistry()}
-	w.bus, err = bus.Connect(ctx, bus.Options{Server: server})
-	must(t, err)
-	t.Cleanup(w.bus.Close)
+	w := &world{t: t, registry: prometheus.NewRegistry(), bus: bustest.New(t)}
+	var err error
 	w.opts = deliver.Options{
 		Outboxes: outbox.New(w.bus, 0), Log: zap.NewNop(), PostsURL: "https://console.example/posts/",
 		Pauses: deliver.Pauses{First: 10 * time.Millisecond, Most: 50 * time.Millisecond, Probe: 20 * time.Millisecond},

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/event"
 	"postlink/worker/ledger"
 )
@@ -30,16 +31,8 @@ type world struct {
 
 func open(t *testing.T) world {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	server := bustest.Server(t)
+	b := bustest.Connect(t, server)
 	events, err := event.Open(t.Context(), b, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"go.uber.org/goleak"
 
-	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/instance"
 	"postlink/worker/ledger"
 )
@@ -21,16 +21,7 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 func open(t *testing.T) *instance.Statuses {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	b := bustest.New(t)
 	s, err := instance.Open(t.Context(), b)
 	if err != nil {
 		t.Fatal(err)

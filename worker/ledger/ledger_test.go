@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/ledger"
 )
 
@@ -37,16 +38,8 @@ func open(t *testing.T) *ledger.Ledger {
 // openBeside opens a ledger, and the bucket under it as another application would.
 func openBeside(t *testing.T) (*ledger.Ledger, jetstream.KeyValue) {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	server := bustest.Server(t)
+	b := bustest.Connect(t, server)
 	l, err := ledger.Open(t.Context(), b, ledger.Options{Now: func() time.Time { return clock }})
 	if err != nil {
 		t.Fatal(err)

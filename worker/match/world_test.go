@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/deadletter"
 	"postlink/worker/event"
@@ -65,13 +66,9 @@ type world struct {
 func newWorld(t *testing.T, outboxLimit int64) *world {
 	t.Helper()
 	ctx := t.Context()
-	server, err := bus.StartServer(ctx, bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(ctx, bus.Options{Server: server})
-	must(t, err)
-	t.Cleanup(b.Close)
+	b := bustest.New(t)
 	w := &world{t: t, registry: prometheus.NewRegistry()}
+	var err error
 	w.metrics = match.NewMetrics(w.registry)
 	w.opts = match.Options{Outboxes: outbox.New(b, outboxLimit), Log: zap.NewNop()}
 	w.opts.Posts, err = posts.Open(ctx, b, posts.Options{Remembered: ledger.DefaultAge})

@@ -18,6 +18,7 @@ import (
 	"pgregory.net/rapid"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/ledger"
 	"postlink/worker/outbox"
 )
@@ -26,16 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func connect(t *testing.T) *bus.Bus {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
+	b := bustest.New(t)
 	return b
 }
 

@@ -18,6 +18,7 @@ import (
 
 	"postlink/cmd/postlink/internal/feed"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	stream "postlink/worker/posts"
 )
 
@@ -143,17 +144,10 @@ func TestEveryLineIsCheckedBeforeAnythingIsSent(t *testing.T) {
 // newStream is a stream of posts, and a context that ends when its NATS is lost; stop shuts that down.
 func newStream(t *testing.T) (ctx context.Context, p *stream.Posts, stop func()) {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
+	server := bustest.Server(t)
+	b := bustest.Connect(t, server)
+	p, err := stream.Open(t.Context(), b, stream.Options{Remembered: 400 * bus.Day})
 	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Shutdown)
-	b, err := bus.Connect(t.Context(), bus.Options{Server: server})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(b.Close)
-	if p, err = stream.Open(t.Context(), b, stream.Options{Remembered: 400 * bus.Day}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, release := b.Attached(t.Context())
