@@ -90,7 +90,7 @@ func TestAKilledWorkerLosesAndDoublesNothing(t *testing.T) {
 		const posts = 2000
 		slow(t, w)
 		publish(t, w, many(posts)...)
-		waitFor(t, "some of the records", func() (bool, error) { return count(t, w) >= posts/10, nil })
+		waitFor(t, "some of the records", func() (bool, error) { return count(t, w) >= posts/20, nil })
 		w.killWorker(t)
 		if n := count(t, w); n >= posts {
 			t.Fatalf("all %d records were made before the worker was killed", n)
@@ -108,7 +108,7 @@ func TestARestartedNATSLosesAndDoublesNothing(t *testing.T) {
 		const posts = 2000
 		slow(t, w)
 		publish(t, w, many(posts)...)
-		waitFor(t, "some of the records", func() (bool, error) { return count(t, w) >= posts/10, nil })
+		waitFor(t, "some of the records", func() (bool, error) { return count(t, w) >= posts/20, nil })
 		w.restartNATS(t)
 		if n := count(t, w); n >= posts {
 			t.Fatalf("all %d records were made before NATS was restarted", n)
@@ -158,7 +158,7 @@ func TestABadCatalogChangesNothing(t *testing.T) {
 // long the posts take to publish.
 func slow(t *testing.T, w world) {
 	t.Helper()
-	faults(t, w, http.MethodPost, fmt.Sprintf(`{"kind":"slow","path":"^socialactivities","delay":%d}`, 100*time.Millisecond))
+	faults(t, w, http.MethodPost, fmt.Sprintf(`{"kind":"slow","path":"^socialactivities","delay":%d}`, 250*time.Millisecond))
 }
 
 // faults adds a fault to contoso's sandbox, or clears all.
