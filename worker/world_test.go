@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"postlink/dynamics"
@@ -26,11 +25,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The object store publishes asynchronously, for which nats.go 1.55.0 starts a goroutine that outlives its connection.
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // patience is how long a fact may take to become true before a test gives up.
 const patience = 30 * time.Second

@@ -16,9 +16,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 )
 
 // occupyDir makes this test binary a process that holds a data directory until it is killed.
@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stdout, "up")
 		select {}
 	}
-	goleak.VerifyTestMain(m)
+	bustest.Main(m)
 }
 
 // start runs an embedded server for a test. It does not sync each write, since no test cuts the power.

@@ -7,17 +7,14 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"postlink/dynamics"
 	"postlink/rules"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 )
 
-func TestMain(m *testing.M) {
-	// nats.go 1.55 leaves a goroutine behind when it has stored an object before that goroutine first ran.
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // sample has two instances; the rules "flights" and "delays" are active, "praise" is not.
 func sample() *catalog.Catalog {

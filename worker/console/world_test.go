@@ -14,7 +14,6 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -31,10 +30,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-// nats.go forgets to end the goroutine of asynchronous publishing when it starts after the connection was closed.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // patience is how long a fact may take to become true before a test gives up.
 const patience = 20 * time.Second

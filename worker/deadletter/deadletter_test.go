@@ -14,7 +14,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
 	"postlink/worker/bus/bustest"
@@ -22,7 +21,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 func open(t *testing.T) (*deadletter.Letters, *bus.Bus) {
 	t.Helper()

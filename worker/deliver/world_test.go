@@ -15,7 +15,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"postlink/dynamics"
@@ -31,11 +30,7 @@ import (
 	"postlink/worker/outbox"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The object store publishes asynchronously, for which nats.go 1.55.0 starts a goroutine that outlives its connection.
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // patience is how long a fact may take to become true before a test gives up. It is below the time after which NATS delivers
 // an entry again that nobody settled, so that no test passes by waiting for that.

@@ -10,12 +10,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"go.uber.org/goleak"
 
 	"postlink/dynamics"
 	"postlink/dynamics/sandbox"
 	"postlink/payload"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/deadletter"
 	"postlink/worker/desk"
@@ -26,11 +26,7 @@ import (
 	"postlink/worker/posts"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
-		// The object store publishes asynchronously, for which nats.go 1.55.0 starts a goroutine that outlives its connection.
-		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // instances are contoso, which makes cases and complaints, and fabrikam, which makes leads.
 const instances = `

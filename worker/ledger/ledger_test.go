@@ -15,14 +15,13 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
 
 	"postlink/worker/bus"
 	"postlink/worker/bus/bustest"
 	"postlink/worker/ledger"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 var clock = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 

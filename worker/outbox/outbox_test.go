@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
-	"go.uber.org/goleak"
 	"pgregory.net/rapid"
 
 	"postlink/worker/bus"
@@ -23,7 +22,7 @@ import (
 	"postlink/worker/outbox"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 func connect(t *testing.T) *bus.Bus {
 	t.Helper()

@@ -6,8 +6,21 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"postlink/worker/bus"
 )
+
+// Main runs the tests of a package, and fails when they leave goroutines behind. Those that NATS leaves behind itself are passed
+// over: nats.go 1.55.0 that of an asynchronous publish, as the object store uses, and nats-server 2.15.2 those of a stream that
+// is being made while it ends.
+func Main(m *testing.M, others ...goleak.Option) {
+	goleak.VerifyTestMain(m, append(others,
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server.(*fileStore).flushStreamStateLoop"),
+		goleak.IgnoreAnyFunction("github.com/nats-io/nats-server/v2/server/ats.Register.func1"),
+	)...)
+}
 
 // Server runs a NATS server.
 func Server(t testing.TB) *bus.Server {

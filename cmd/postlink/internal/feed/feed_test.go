@@ -14,17 +14,13 @@ import (
 	"testing/iotest"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"postlink/cmd/postlink/internal/feed"
 	"postlink/worker/bus"
 	"postlink/worker/bus/bustest"
 	stream "postlink/worker/posts"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 // post is a post as a line of a file.
 func post(id int) string {
