@@ -255,3 +255,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestDistanceCountsChangedLetters(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		a, b string
+		want int
+	}{
+		"equal":                        {"rule", "rule", 0},
+		"both empty":                   {"", "", 0},
+		"one is empty":                 {"rule", "", 4},
+		"a letter more":                {"rules", "rule", 1},
+		"a letter less":                {"ule", "rule", 1},
+		"another letter":               {"role", "rule", 1},
+		"neighbours swapped":           {"rlue", "rule", 1},
+		"letters of several bytes":     {"öäü", "öaü", 1},
+		"a swap and a letter":          {"rlues", "rule", 2},
+		"letters that are not in line": {"abc", "cab", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := source.Distance(test.a, test.b); got != test.want {
+				t.Errorf("from %q to %q: %d, want %d", test.a, test.b, got, test.want)
+			}
+			if got := source.Distance(test.b, test.a); got != test.want {
+				t.Errorf("from %q to %q: %d, want %d", test.b, test.a, got, test.want)
+			}
+		})
+	}
+}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"postlink/rules/source"
 )
 
 // listed is how many names a message lists.
@@ -15,7 +17,7 @@ const listed = 12
 func Nearest(wrong string, names []string) string {
 	best, least := "", len([]rune(wrong))/3+2 // a name may differ in a third of its letters, and one more
 	for _, name := range names {
-		if d := distance(strings.ToLower(wrong), strings.ToLower(name)); d < least {
+		if d := source.Distance(strings.ToLower(wrong), strings.ToLower(name)); d < least {
 			best, least = name, d
 		}
 	}
@@ -46,32 +48,6 @@ func Known(names []string) string {
 		return fmt.Sprintf("; there are: %s and %d more", strings.Join(names[:listed], ", "), len(names)-listed)
 	}
 	return "; there are: " + strings.Join(names, ", ")
-}
-
-// distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a.
-func distance(a, b string) int {
-	from, to := []rune(a), []rune(b)
-	rows := make([][]int, len(from)+1)
-	for i := range rows {
-		rows[i] = make([]int, len(to)+1)
-		rows[i][0] = i
-	}
-	for j := range rows[0] {
-		rows[0][j] = j
-	}
-	for i := 1; i <= len(from); i++ {
-		for j := 1; j <= len(to); j++ {
-			replaced := rows[i-1][j-1]
-			if from[i-1] != to[j-1] {
-				replaced++
-			}
-			rows[i][j] = min(rows[i-1][j]+1, rows[i][j-1]+1, replaced)
-			if i > 1 && j > 1 && from[i-1] == to[j-2] && from[i-2] == to[j-1] {
-				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
-			}
-		}
-	}
-	return rows[len(from)][len(to)]
 }
 
 // Choice is the value of a flag that takes one of a few words. Another one is a usage error that names them.
