@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -184,6 +185,9 @@ func newRefreshInstance(r *cli.Remote) *cobra.Command {
 			for _, m := range found.Kept {
 				facts = append(facts, cli.Fact{Name: "Kept", Value: missing(m) + ", gone in Dynamics but used by " + strings.Join(m.Rules, ", ")})
 			}
+			if found.Refuses != "" {
+				facts = append(facts, cli.Fact{Name: "Refuses", Value: found.Refuses})
+			}
 			return cli.Show(cmd, r.JSON, found, facts...)
 		}),
 	})
@@ -208,13 +212,17 @@ func newDeleteInstance(r *cli.Remote) *cobra.Command {
 		RunE: r.Run(func(cmd *cobra.Command, c *api.Client, args []string) error {
 			path, etag := api.Path(api.PathInstance, args[0]), ""
 			if !sure.Yes {
-				in, tag, err := api.Get[api.Instance](cmd.Context(), c, path)
+				in, tag, err := api.Send[api.Instance](cmd.Context(), c, api.Request{Method: http.MethodGet, Path: path, Query: url.Values{"links": {"true"}}})
 				if err != nil {
 					return err
 				}
 				etag = tag
-				question := fmt.Sprintf("Delete instance %s at %s, with its %s? %s wait for it. All its links are forgotten; Dynamics is not touched.",
-					in.Name, in.URL, many(len(in.Entities), "entity"), many(int(in.Waiting), "link"))
+				links := 0
+				if in.Links != nil {
+					links = *in.Links
+				}
+				question := fmt.Sprintf("Delete instance %s at %s, with its %s? Its %s are forgotten, %d of which still wait; Dynamics is not touched.",
+					in.Name, in.URL, many(len(in.Entities), "entity"), many(links, "link"), in.Waiting)
 				if err := sure.Ask(cmd, question); err != nil {
 					return err
 				}

@@ -14,6 +14,10 @@ const (
 	format = "1"        // its value: the version of what we write there
 )
 
+// ErrOverlap says that a stream of somebody else takes the subjects of one that is to be made.
+var ErrOverlap = errors.New("another stream takes these subjects already; set another nats.namespace, or for posts name that stream " +
+	"in posts.stream, or take them out of the other stream")
+
 // codeOverlap is what JetStream answers when another stream takes a subject already (errors.json of nats-server).
 const codeOverlap jetstream.ErrorCode = 10065
 
@@ -72,7 +76,7 @@ func (b *Bus) DeclareStream(ctx context.Context, cfg jetstream.StreamConfig) err
 	if _, err := b.js.CreateOrUpdateStream(ctx, cfg); err != nil {
 		var api *jetstream.APIError
 		if errors.As(err, &api) && api.ErrorCode == codeOverlap {
-			err = fmt.Errorf("%w (%s); set another nats.namespace, or take these subjects out of the other stream", err, strings.Join(cfg.Subjects, ", "))
+			err = fmt.Errorf("%w: %s", ErrOverlap, strings.Join(cfg.Subjects, ", "))
 		}
 		return fmt.Errorf("declare stream %s: %w", cfg.Name, Unreachable(err))
 	}

@@ -124,7 +124,7 @@ func TestSubjectsThatAnotherStreamTakesAreNamedWithWhatToDo(t *testing.T) {
 	}
 	b := connect(t, bus.Options{Server: server})
 	err := b.DeclareStream(t.Context(), jetstream.StreamConfig{Name: "POSTLINK_DEAD", Subjects: []string{"postlink.dead.>"}})
-	if err == nil || !strings.Contains(err.Error(), "(postlink.dead.>); set another nats.namespace") {
+	if !errors.Is(err, bus.ErrOverlap) || !strings.Contains(err.Error(), "set another nats.namespace") || !strings.Contains(err.Error(), "postlink.dead.>") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -43,16 +43,18 @@ func (c *Catalog) Rule(name string) (rules.Rule, error) {
 	return *r, nil
 }
 
-// Default returns the instance that is preselected for manual links: the enabled one that is marked as default, else the only
-// enabled one, else none.
+// Default returns the instance that is preselected for manual links: the one that is marked as default, if it is enabled; where
+// none is marked, the only enabled one; else none.
 func (c *Catalog) Default() (dynamics.Instance, bool) {
 	var enabled []dynamics.Instance
 	for _, i := range c.Instances {
-		if i.Disabled {
-			continue
-		}
-		if i.Default {
+		switch {
+		case i.Default && i.Disabled: // another one would be a surprise
+			return dynamics.Instance{}, false
+		case i.Default:
 			return i, true
+		case i.Disabled:
+			continue
 		}
 		enabled = append(enabled, i)
 	}

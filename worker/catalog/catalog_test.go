@@ -214,7 +214,7 @@ func TestDefaultInstance(t *testing.T) {
 		want string
 	}{
 		"the marked one":                           {func(*catalog.Catalog) {}, "contoso"},
-		"a disabled one is not preselected":        {func(c *catalog.Catalog) { c.Instances[0].Disabled = true }, "fabrikam"},
+		"a disabled one is not preselected":        {func(c *catalog.Catalog) { c.Instances[0].Disabled = true }, ""},
 		"none of several":                          {func(c *catalog.Catalog) { c.Instances[0].Default = false }, ""},
 		"the only one, marked or not":              {func(c *catalog.Catalog) { c.Instances = c.Instances[1:] }, "fabrikam"},
 		"none when there is no instance":           {func(c *catalog.Catalog) { c.Instances = nil }, ""},

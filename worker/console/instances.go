@@ -25,12 +25,26 @@ func (h *handlers) listInstances(ctx context.Context, _ caller, _ *struct{}) (*t
 	return &tagged[api.List[api.Instance]]{etag(revision.Number), all(shown)}, nil
 }
 
-func (h *handlers) showInstance(ctx context.Context, _ caller, in *InstanceName) (*tagged[api.Instance], error) {
+func (h *handlers) showInstance(ctx context.Context, _ caller, in *struct {
+	InstanceName
+	Links bool `query:"links" doc:"Count its active links too, which reads the whole ledger" example:"true"`
+},
+) (*tagged[api.Instance], error) {
 	revision, err := h.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return h.instanceOf(ctx, revision, in.Instance)
+	shown, err := h.instanceOf(ctx, revision, in.Instance)
+	if err != nil || !in.Links {
+		return shown, err
+	}
+	links, err := h.Desk.Instances.LinkCounts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := links[in.Instance]
+	shown.Body.Links = &n
+	return shown, nil
 }
 
 func (h *handlers) addInstance(ctx context.Context, by caller, in *struct {
@@ -85,10 +99,14 @@ func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceR
 	if err != nil {
 		return nil, err
 	}
-	return &body[api.Refresh]{api.Refresh{
+	shown := api.Refresh{
 		At: found.At, Organization: showID(found.Organization.ID), Version: found.Organization.Version,
 		Removed: showMissing(found.Removed), Kept: showMissing(found.Kept),
-	}}, nil
+	}
+	if err := found.Organization.RefusesSocialData(); err != nil {
+		shown.Refuses = err.Error()
+	}
+	return &body[api.Refresh]{shown}, nil
 }
 
 func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRequest) (*done, error) {

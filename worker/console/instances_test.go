@@ -128,3 +128,32 @@ func TestARefreshReportsWhatIsGone(t *testing.T) {
 		return fmt.Sprint(in.Missing) == "[new_used]" && !in.RefreshedAt.IsZero()
 	})
 }
+
+func TestARefreshSaysThatTheOrganizationRefusesLinks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if r := as[api.Refresh](w.send(http.MethodPost, to(api.PathRefreshInstance, "contoso"), nil).is(http.StatusOK)); r.Refuses != "" {
+		t.Errorf("it refuses: %s", r.Refuses)
+	}
+	w.contoso.SetSettings(sandbox.Settings{DisableSocialCare: true})
+	r := as[api.Refresh](w.send(http.MethodPost, to(api.PathRefreshInstance, "contoso"), nil).is(http.StatusOK))
+	if !strings.Contains(r.Refuses, "can’t receive social data") {
+		t.Errorf("refresh %+v", r)
+	}
+}
+
+func TestTheLinksOfAnInstanceAreCountedWhenAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.link(1)
+	w.link(2)
+	if in := as[api.Instance](w.get(to(api.PathInstance, "contoso"))); in.Links != nil {
+		t.Errorf("counted unasked: %d", *in.Links)
+	}
+	for instance, want := range map[string]int{"contoso": 2, "fabrikam": 0} {
+		in := as[api.Instance](w.get(to(api.PathInstance, instance) + "?links=true").is(http.StatusOK))
+		if in.Links == nil || *in.Links != want {
+			t.Errorf("links of %s: %v, want %d", instance, in.Links, want)
+		}
+	}
+}

@@ -227,11 +227,11 @@ func (l *lane) apply(ctx context.Context, d bus.Delivery, entry ledger.Entry, o 
 		if l.health.park(o) {
 			l.log.Error("the instance is parked: nothing is sent, nothing is lost", zap.String("code", o.Code), zap.String("reason", o.Reason))
 		}
-		return bus.Again(bus.Spread(l.Pauses.Probe)), nil
+		return bus.Again(bus.Spread(retrySoon)), nil // the health of the instance holds it back, and not a pause of its own
 	case Throttle:
 		l.health.throttle(o.Wait)
 		l.log.Info("the instance is throttled", zap.Duration("delay", o.Wait))
-		return bus.Again(o.Wait), nil
+		return bus.Again(bus.Spread(retrySoon)), nil
 	case Postpone:
 		if ctx.Err() == nil {
 			l.log.Warn("cannot attempt a link, trying again", zap.String("reason", o.Reason), zap.Duration("delay", retrySoon))

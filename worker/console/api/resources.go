@@ -43,6 +43,7 @@ type Instance struct {
 	RetryingSince  time.Time `json:"retrying_since,omitzero"`
 	Waiting        uint64    `json:"waiting,omitempty" doc:"How many links wait to be delivered; absent when none"`
 	Oldest         time.Time `json:"oldest,omitzero" doc:"Since when the oldest of them waits"`
+	Links          *int      `json:"links,omitempty" doc:"How many active links it has; only when they were asked for"`
 }
 
 // Auth says how to log in to an instance. Secrets themselves are never part of it, only where they are.
@@ -109,6 +110,7 @@ type Refresh struct {
 	Version      string    `json:"version"`
 	Removed      []Missing `json:"removed" nullable:"false" doc:"What is gone in Dynamics and was removed here"`
 	Kept         []Missing `json:"kept" nullable:"false" doc:"Entities that are gone in Dynamics and were kept here, since active rules use them"`
+	Refuses      string    `json:"refuses,omitempty" doc:"Why the organization takes no links although it answers"`
 }
 
 // Missing is an entity, or a field of one, that was configured and that Dynamics has not.

@@ -104,6 +104,8 @@ func ExitCode(err error) int {
 		return ExitUnavailable
 	case errors.As(err, &refusal) && len(refusal.Catalog) > 0:
 		return ExitConfig
+	case errors.Is(err, bus.ErrForeign), errors.Is(err, bus.ErrOverlap): // names that somebody else has
+		return ExitConfig
 	case errors.Is(err, bus.ErrUnreachable), errors.Is(err, api.ErrUnreachable):
 		return ExitUnavailable
 	default:

@@ -203,6 +203,8 @@ func TestEachErrorHasItsExitCode(t *testing.T) {
 		"a wrong catalog":           {fmt.Errorf("load: %w", source.Problems{{Message: "bad"}}), 78},
 		"one that a server refused": {&api.Problem{Status: 422, Catalog: []api.CatalogProblem{{Message: "bad"}}}, 78},
 		"NATS away from the server": {&api.Problem{Status: 503}, 69},
+		"a name that others have":   {fmt.Errorf("declare stream X: %w", bus.ErrForeign), 78},
+		"subjects that others have": {fmt.Errorf("declare stream X: %w", bus.ErrOverlap), 78},
 		"NATS away":                 {fmt.Errorf("connect: %w", bus.ErrUnreachable), 69},
 		"no server":                 {fmt.Errorf("%w at x", api.ErrUnreachable), 69},
 		"a refusal":                 {&api.Problem{Status: 409}, 1},
