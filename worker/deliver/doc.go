@@ -1,22 +1,23 @@
 // Package deliver is the second stage of a post's path: it takes links from the outboxes and makes their records in Dynamics,
 // for each instance on its own.
 //
-//	outbox -> attempt -> Outcome -> apply -> settled, or put off
+//	outbox -> attempt -> Outcome -> apply -> ack, or deliver again later
 //
 // A Deliverer runs a lane for each instance of the catalog. A lane takes an entry of its outbox and attempts it: it looks up
-// the link in the ledger, builds the social activity and creates it. Whatever came of that is an error or nil, and classify
-// makes an Outcome of it: the only place that decides what a failure means. apply carries the Outcome out: it moves the link,
-// writes the dead letter, publishes the event, or lets the link or the whole instance wait.
+// the link in the ledger, builds the social activity and creates it. That returns an error or nil, and classify makes an
+// Outcome of it: the only place that decides what a failure means. apply carries the Outcome out: it moves the link, writes the
+// dead letter, publishes the event, or lets the link or the whole instance wait.
 //
 // Beside each lane stands the health of its instance, which says whether links may be sent:
 //
-//	unknown --(a probe is answered)--> answering --(refusal of the whole instance)--> parked --(a probe is answered)--> answering
-//	answering --(429)--> throttled --(the time that it asked for is over)--> answering
-//	any --(the catalog disables it)--> disabled --(the catalog enables it)--> what it was
+//	parked --(a probe is answered)--> open --(a refusal of all links)--> parked
+//	open --(429)--> throttled --(the time that it asked for is over)--> open
+//	any --(the catalog disables it)--> disabled --(the catalog enables it)--> the state before
 //
-// While an instance is parked it is probed after a pause, which doubles while it answers probes and then refuses links for the
-// same reason; a link that it takes resets the pause. A person's refresh that is answered, and another worker's probe, make it
-// be probed at once. Health also keeps the status that people see; it is written on the side, so that no link waits for it.
+// A lane starts parked, without a reason to show. A parked instance is probed after a pause. The pause doubles each time the
+// instance answers a probe and then refuses links for the same reason; a link that it accepts resets it. When a person's refresh
+// or another worker's probe is answered, the next probe is sent at once. Health also keeps the status that people see; a
+// goroutine of its own writes it, so that no link waits for it.
 //
 // An instance that was deleted from the catalog has a lane as long as it has an outbox: its links become dead letters. A lane
 // whose instance moves to another address is replaced: what it has under way finishes at the old address.

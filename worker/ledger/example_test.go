@@ -4,30 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
-	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/ledger"
 )
 
 // A rule decides about a post, a worker makes the record, a person removes the link and links the post anew.
 func Example() {
-	dir, err := os.MkdirTemp("", "ledger")
-	if err != nil {
-		panic(err)
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
+	b, stop := bustest.Temporary()
+	defer stop()
 	ctx := context.Background()
-	server, err := bus.StartServer(ctx, bus.ServerOptions{Dir: dir})
-	if err != nil {
-		panic(err)
-	}
-	defer server.Shutdown()
-	b, err := bus.Connect(ctx, bus.Options{Server: server})
-	if err != nil {
-		panic(err)
-	}
-	defer b.Close()
 	links, err := ledger.Open(ctx, b, ledger.Options{})
 	if err != nil {
 		panic(err)

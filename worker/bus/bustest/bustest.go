@@ -3,6 +3,8 @@
 package bustest
 
 import (
+	"context"
+	"os"
 	"testing"
 	"time"
 
@@ -48,4 +50,24 @@ func Connect(t testing.TB, server *bus.Server) *bus.Bus {
 func New(t testing.TB) *bus.Bus {
 	t.Helper()
 	return Connect(t, Server(t))
+}
+
+// Temporary runs a server for an example, which has no test to fail, and connects to it. stop ends both and deletes the files.
+func Temporary() (b *bus.Bus, stop func()) {
+	dir, err := os.MkdirTemp("", "postlink")
+	if err != nil {
+		panic(err)
+	}
+	server, err := bus.StartServer(context.Background(), bus.ServerOptions{Dir: dir, SyncInterval: time.Minute})
+	if err != nil {
+		panic(err)
+	}
+	if b, err = bus.Connect(context.Background(), bus.Options{Server: server}); err != nil {
+		panic(err)
+	}
+	return b, func() {
+		b.Close()
+		server.Shutdown()
+		_ = os.RemoveAll(dir) // the system clears its temporary folder too
+	}
 }
