@@ -65,7 +65,11 @@ var buildImage = sync.OnceValue(func() (err error) {
 			return fmt.Errorf("build %s: %w\n%s", name, err, out)
 		}
 	}
-	dockerfile := "FROM scratch\nCOPY postlink nats-server /\n"
+	return build(image, dir, "FROM scratch\nCOPY postlink nats-server /\n")
+})
+
+// build makes an image of a folder, where it writes the Dockerfile.
+func build(image, dir, dockerfile string) (err error) {
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o600); err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ var buildImage = sync.OnceValue(func() (err error) {
 		FromDockerfile: testcontainers.FromDockerfile{Context: dir, Repo: repo, Tag: tag, KeepImage: true},
 	})
 	return err
-})
+}
 
 // containers is a world of containers on a network of their own: NATS, a worker, and a sandbox for each organization.
 type containers struct {

@@ -29,12 +29,18 @@ const (
 	fabrikam = "fabrikam"
 )
 
-// world is a NATS, a worker with its API, and sandboxes that play organizations, wherever they run.
+// place is a NATS, a worker with its API, and sandboxes that play organizations, wherever they run. Each address is the one at
+// which this test reaches it right now, without a path.
+type place interface {
+	natsURL(t *testing.T) string
+	apiURL(t *testing.T) string
+	sandboxURL(t *testing.T, organization string) string
+}
+
+// world is a place in which things can be broken.
 type world interface {
-	natsURL(t *testing.T) string                         // as this test reaches it, right now
-	apiURL(t *testing.T) string                          // likewise, without a path
-	sandboxURL(t *testing.T, organization string) string // likewise
-	instanceURL(organization string) string              // the sandbox as the worker reaches it
+	place
+	instanceURL(organization string) string // the sandbox as the worker reaches it
 	startWorker(t *testing.T)
 	killWorker(t *testing.T)  // at once, without a chance to finish anything
 	restartNATS(t *testing.T) // on the same files
@@ -175,7 +181,7 @@ func faults(t *testing.T, w world, method, fault string) {
 }
 
 // look is a worker that does not run, to publish, to apply a catalog and to see how far the others are.
-func look(t *testing.T, w world) *worker.Worker {
+func look(t *testing.T, w place) *worker.Worker {
 	t.Helper()
 	var looking *worker.Worker
 	waitFor(t, "a connection to NATS", func() (ok bool, err error) {
@@ -205,7 +211,7 @@ func tryApply(t *testing.T, w world, yaml string) error {
 	return err
 }
 
-func publish(t *testing.T, w world, posts ...string) {
+func publish(t *testing.T, w place, posts ...string) {
 	t.Helper()
 	stream := look(t, w).Posts
 	for _, p := range posts {
@@ -265,7 +271,7 @@ type activity struct {
 }
 
 // activities reads what the sandbox holds.
-func activities(t *testing.T, w world) []activity {
+func activities(t *testing.T, w place) []activity {
 	t.Helper()
 	var all []activity
 	lines(t, w.sandboxURL(t, contoso)+"/_sandbox/snapshot", func(line []byte) {
@@ -284,7 +290,7 @@ func activities(t *testing.T, w world) []activity {
 }
 
 // count is how many activities the sandbox holds.
-func count(t *testing.T, w world) (n int) {
+func count(t *testing.T, w place) (n int) {
 	t.Helper()
 	lines(t, w.sandboxURL(t, contoso)+"/_sandbox/summary", func(line []byte) {
 		var sum sandbox.Summary
