@@ -234,7 +234,7 @@ var buildProduction = sync.OnceValue(func() (err error) {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "built/etc/ssl/certs/ca-certificates.crt"), nil, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "built", "etc", "ssl", "certs", "ca-certificates.crt"), nil, 0o600); err != nil {
 		return err
 	}
 	last := dockerfile[bytes.LastIndex(dockerfile, []byte("\nFROM "))+1:]
