@@ -30,8 +30,8 @@ run: build ## build, then play the demo: posts in, records out, nothing else nee
 # Tests that skip for want of Docker or Chromium write down why; go test alone would hide it without -v.
 .PHONY: test
 test: ## run all tests
-	@skipped=$$(mktemp); trap 'rm -f "$$skipped"' EXIT; \
-	echo "go test ./..."; POSTLINK_SKIPPED="$$skipped" go test ./... && sort -u "$$skipped"
+	@skipped=$$(mktemp); trap 'sort -u "$$skipped"; rm -f "$$skipped"' EXIT; \
+	echo "go test ./..."; POSTLINK_SKIPPED="$$skipped" go test ./...
 
 .PHONY: check
 check: format lint tidy house catalog race ## all that a change has to pass: format, vet, lint, tidy, imports, sample catalog, race, coverage

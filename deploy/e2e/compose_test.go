@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"postlink/deploy"
 	"postlink/worker/console/api"
 )
@@ -29,7 +31,7 @@ const (
 func TestTheComposeFileServesPostsAndItsAPIToThoseWithAToken(t *testing.T) {
 	t.Parallel()
 	c := newComposed(t)
-	line, token := createToken(t)
+	line, token := c.createToken(t)
 	c.addToken(t, line)
 	c.compose(t, "up", "--detach", "--no-build")
 
@@ -60,23 +62,50 @@ func TestTheComposeFileServesPostsAndItsAPIToThoseWithAToken(t *testing.T) {
 func TestTheImageIsNotOpenToEverybody(t *testing.T) {
 	t.Parallel()
 	c := newComposed(t) // its configuration names no token yet
-	config := filepath.Join(c.dir, "compose", "postlink.yaml") + ":/etc/postlink/postlink.yaml:ro"
+	compose := filepath.Join(c.dir, "compose", "postlink.yaml") + ":/etc/postlink/postlink.yaml:ro"
+	kubernetes := configMap(t) + ":/etc/postlink:ro"
 	for about, test := range map[string]struct {
 		arguments []string
 		want      string
 	}{
-		"without a configuration": {nil, "/etc/postlink/postlink.yaml"},
-		"without a token":         {[]string{"--volume", config}, "configure tokens"},
+		"without a configuration":   {[]string{productionImage}, "/etc/postlink/postlink.yaml"},
+		"with that of compose.yaml": {[]string{"--volume", compose, productionImage}, "configure tokens"},
+		"with that of kubernetes":   {[]string{"--read-only", "--volume", kubernetes, productionImage}, "configure tokens"},
 	} {
-		out, err := exec.CommandContext(t.Context(), "docker", slices.Concat([]string{"run", "--rm"}, test.arguments, []string{productionImage})...).CombinedOutput()
+		out, err := c.command(t.Context(), "docker", append([]string{"run", "--rm"}, test.arguments...)...).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), test.want) {
 			t.Errorf("%s: %v, want a refusal that names %q: %s", about, err, test.want, out)
 		}
 	}
 }
 
+// configMap writes what the ConfigMap of kubernetes/postlink.yaml mounts into a folder.
+func configMap(t *testing.T) string {
+	t.Helper()
+	file, err := os.Open("../kubernetes/postlink.yaml")
+	must(t, err)
+	defer file.Close()
+	dir := t.TempDir()
+	must(t, os.Chmod(dir, 0o755)) //nolint:gosec // the image runs as a user of its own
+	for documents := yaml.NewDecoder(file); ; {
+		var object struct {
+			Kind string
+			Data map[string]string
+		}
+		must(t, documents.Decode(&object))
+		if object.Kind != "ConfigMap" {
+			continue
+		}
+		for name, text := range object.Data {
+			must(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)) //nolint:gosec // likewise
+		}
+		return dir
+	}
+}
+
 // composed is the compose file as a project of its own, on ports that are free.
 type composed struct {
+	host    string // of Docker, as the containers of the other tests find it
 	dir     string // a copy of what the compose file needs of deploy
 	project string
 	ports   map[string]string // by service, as far as somebody asked
@@ -84,10 +113,13 @@ type composed struct {
 
 func newComposed(t *testing.T) *composed {
 	t.Helper()
-	needDocker(t)
+	docker := needDocker(t)
 	needCompose(t)
 	must(t, buildProduction())
-	c := &composed{dir: t.TempDir(), project: fmt.Sprintf("postlink-e2e-%d-%d", os.Getpid(), time.Now().UnixNano()), ports: map[string]string{}}
+	c := &composed{
+		host: docker, dir: t.TempDir(), ports: map[string]string{},
+		project: fmt.Sprintf("postlink-e2e-%d-%d", os.Getpid(), time.Now().UnixNano()),
+	}
 	must(t, os.CopyFS(filepath.Join(c.dir, "compose"), os.DirFS("../compose")))
 	text, err := os.ReadFile("../compose.yaml")
 	must(t, err)
@@ -106,10 +138,10 @@ func newComposed(t *testing.T) *composed {
 	must(t, os.WriteFile(filepath.Join(c.dir, "compose.yaml"), text, 0o600))
 	t.Cleanup(func() {
 		if t.Failed() {
-			logs, err := c.command(context.Background(), "logs", "--no-color", "--tail", "50").CombinedOutput()
+			logs, err := c.inProject(context.Background(), "logs", "--no-color", "--tail", "50").CombinedOutput()
 			t.Logf("the end of the logs (%v):\n%s", err, logs)
 		}
-		if out, err := c.command(context.Background(), "down", "--volumes", "--timeout", "0").CombinedOutput(); err != nil {
+		if out, err := c.inProject(context.Background(), "down", "--volumes", "--timeout", "0").CombinedOutput(); err != nil {
 			t.Errorf("take down %s: %v: %s", c.project, err, out)
 		}
 	})
@@ -137,15 +169,23 @@ func composeCommand() []string {
 	return []string{"docker", "compose"}
 }
 
-func (c *composed) command(ctx context.Context, arguments ...string) *exec.Cmd {
+// command is one of Docker's, for the host that the other tests use.
+func (c *composed) command(ctx context.Context, name string, arguments ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, arguments...)
+	cmd.Env = append(os.Environ(), "DOCKER_HOST="+c.host)
+	return cmd
+}
+
+// inProject is a command of Docker Compose.
+func (c *composed) inProject(ctx context.Context, arguments ...string) *exec.Cmd {
 	all := slices.Concat(composeCommand(), []string{"-p", c.project, "-f", filepath.Join(c.dir, "compose.yaml")}, arguments)
-	return exec.CommandContext(ctx, all[0], all[1:]...)
+	return c.command(ctx, all[0], all[1:]...)
 }
 
 // compose runs a command of Docker Compose and returns what it prints.
 func (c *composed) compose(t *testing.T, arguments ...string) string {
 	t.Helper()
-	cmd := c.command(t.Context(), arguments...)
+	cmd := c.inProject(t.Context(), arguments...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -180,9 +220,9 @@ func (c *composed) addToken(t *testing.T, line string) {
 }
 
 // createToken lets the image make a token and its line for the configuration.
-func createToken(t *testing.T) (line, token string) {
+func (c *composed) createToken(t *testing.T) (line, token string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "docker", "run", "--rm", productionImage,
+	out, err := c.command(t.Context(), "docker", "run", "--rm", productionImage,
 		"token", "create", "--role", "administrator", "--name", "ops").Output()
 	must(t, err)
 	printed := strings.Split(strings.TrimRight(string(out), "\n"), "\n")
@@ -196,7 +236,7 @@ func (c *composed) becomesHealthy(t *testing.T) {
 	t.Helper()
 	id := c.compose(t, "ps", "-q", "postlink")
 	waitFor(t, "a healthy container", func() (bool, error) {
-		state, err := exec.CommandContext(t.Context(), "docker", "inspect", "--format", "{{.State.Health.Status}}", id).CombinedOutput()
+		state, err := c.command(t.Context(), "docker", "inspect", "--format", "{{.State.Health.Status}}", id).CombinedOutput()
 		if err != nil {
 			return false, fmt.Errorf("%w: %s", err, state)
 		}

@@ -22,8 +22,9 @@ import (
 // image holds our binary and that of NATS, and nothing else.
 const image = "postlink-e2e:test"
 
-// needDocker skips, loudly, on a machine without Docker; where POSTLINK_REQUIRE names docker it fails instead.
-func needDocker(t *testing.T) {
+// needDocker skips, loudly, on a machine without Docker; where POSTLINK_REQUIRE names docker it fails instead. It returns the
+// address of Docker.
+func needDocker(t *testing.T) string {
 	t.Helper()
 	docker, err := testcontainers.NewDockerClientWithOpts(t.Context())
 	if err == nil {
@@ -32,16 +33,19 @@ func needDocker(t *testing.T) {
 	}
 	switch {
 	case err == nil:
+		return docker.DaemonHost()
 	case strings.Contains(os.Getenv("POSTLINK_REQUIRE"), "docker"):
 		t.Fatalf("Docker is required here and does not answer: %v", err)
 	default:
 		skip(t, fmt.Sprintf("container tests were SKIPPED: Docker does not answer: %v", err))
 	}
+	return ""
 }
 
-// skip skips, and writes the reason to the file that POSTLINK_SKIPPED names: go test shows skips with -v only.
+// skip skips, and writes the reason as one line to the file that POSTLINK_SKIPPED names: go test shows skips with -v only.
 func skip(t *testing.T, why string) {
 	t.Helper()
+	why = strings.ReplaceAll(why, "\n", "; ")
 	if name := os.Getenv("POSTLINK_SKIPPED"); name != "" {
 		f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
 		must(t, err)
