@@ -22,7 +22,7 @@ type Activity struct {
 // is created under a GUID of ours and never overwritten, and one that exists already is success, so that Create can be
 // repeated after any failure, and by two workers at once. The regarding record stays empty: the instance's own rules set it.
 //
-// A known author costs one request, a new one four. An author's records that have been deleted since are made anew.
+// A known author costs one request, a new one four. An author's records that were deleted since are created again.
 func (c *Client) Create(ctx context.Context, a Activity) error {
 	row := newActivity(a)
 	if a.Author.ID == "" {

@@ -99,7 +99,7 @@ func (a *authors) run(ctx context.Context, key authorKey, s *search, look func()
 	s.canceled = s.err != nil && ctx.Err() != nil
 }
 
-// forget drops an author whose records are gone, unless somebody has found others meanwhile.
+// forget drops an author whose records are gone, unless another goroutine has found others since.
 func (a *authors) forget(key authorKey, gone author) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

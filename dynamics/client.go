@@ -77,7 +77,7 @@ type Client struct {
 	authors *authors
 	schemas *lru.Cache[string, schema]
 
-	renewal chan struct{} // holds one element while nobody fetches a fresh token
+	renewal chan struct{} // holds one element while no fresh token is being fetched
 }
 
 // New checks the options. It makes no request.

@@ -2,7 +2,7 @@ package dynamics
 
 import "sync"
 
-// Clients keep one client for each instance, so that all who talk to it share connections, tokens and the memory of known
+// Clients keep one client for each instance, so that all its users share connections, tokens and the memory of known
 // authors. They are safe for concurrent use.
 type Clients struct {
 	dial func(Instance) (*Client, error)

@@ -14,7 +14,7 @@
 //
 // # Errors
 //
-// errors.As and errors.Is tell these failures apart:
+// Callers distinguish these failures with errors.As and errors.Is:
 //
 //   - *[Error] is an answer. It wraps [ErrLogin], [ErrNotDynamics] or [ErrTooLarge] when the answer is not the Web API's own.
 //   - *[TokenError] means that there was no token to send a request with.

@@ -114,7 +114,7 @@ func (a Auth) TokenSource(i Instance, transport http.RoundTripper) (TokenSource,
 	return nil, fmt.Errorf("instance %s: unknown kind of authentication %q: use %s or %s", i.Name, a.Kind, AuthClientCredentials, AuthStatic)
 }
 
-// secretToken reads a fixed token from its secret's place, each time anew.
+// secretToken reads a fixed token from its variable or file, at every use.
 type secretToken struct {
 	instance string
 	secret   Secret

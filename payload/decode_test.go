@@ -50,7 +50,7 @@ type post = payload.Post
 
 var oddities = map[string]struct {
 	in   string
-	want payload.Post // ID "1" unless told
+	want payload.Post // ID "1" where none is given
 }{
 	"a bare post":                          {`{"id":"1"}`, post{}},
 	"an event":                             {`{"metadata":{},"post":{"id":"1"}}`, post{}},

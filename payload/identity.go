@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// space is the name space of every identity that postlink derives. Changing it would create every record anew.
+// space is the name space of every identity that postlink derives. A change would create a second record for every link.
 var space = uuid.MustParse("6f1f1d4e-3c39-5b0e-9a52-0d8a8f6f7a11")
 
 // ActivityID is the GUID of the social activity that a post becomes, and so the id of its link. The network is Post.Network,

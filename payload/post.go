@@ -32,7 +32,7 @@ type Post struct {
 	PublishedAt time.Time // post.publicationDate, in the offset it was sent with
 	AcquiredAt  time.Time // post.acquisitionDate, likewise
 
-	Author     Author     // post.profile: for a share the one who shared
+	Author     Author     // post.profile: for a share the person who shared it
 	Location   Location   // post.postLocation
 	Topics     []string   // names of post.matchingSearchTopics
 	Tags       []string   // names of post.tags

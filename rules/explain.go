@@ -20,7 +20,7 @@ const (
 	Shadowed Outcome = "shadowed" // its condition holds, but a newer rule acts
 	NoMatch  Outcome = "no match" // its condition does not hold
 	Failed   Outcome = "error"    // its condition could not be evaluated
-	Inactive Outcome = "inactive" // it is switched off; its clauses are evaluated all the same
+	Inactive Outcome = "inactive" // it is switched off; its clauses are evaluated nevertheless
 )
 
 // Explanation is the outcome of a rule for a post, with the reasons.
@@ -35,7 +35,7 @@ type Explanation struct {
 type Clause struct {
 	Text  string // in the library's spelling
 	Holds bool
-	Err   error // why it could not be evaluated; the other clauses are evaluated all the same
+	Err   error // why it could not be evaluated; the other clauses are still evaluated
 }
 
 // Explain returns the outcome of every rule for the post, the newest rule first. It evaluates every clause on its own, including

@@ -60,20 +60,20 @@ func TestFixtures(t *testing.T) {
 				}
 				want = append(want, strings.TrimSpace(text))
 			}
-			told := make([]string, len(got))
+			reported := make([]string, len(got))
 			for i, p := range got {
-				told[i] = fmt.Sprintf("%d:%d: %s", p.Pos.Line, p.Pos.Column, p.Message)
+				reported[i] = fmt.Sprintf("%d:%d: %s", p.Pos.Line, p.Pos.Column, p.Message)
 				if p.Pos.File != file {
 					t.Errorf("problem in file %q", p.Pos.File)
 				}
 			}
-			matches := len(want) == len(told) && len(want) > 0
+			matches := len(want) == len(reported) && len(want) > 0
 			for i := 0; matches && i < len(want); i++ {
 				at, text, _ := strings.Cut(want[i], ": ")
-				matches = strings.HasPrefix(told[i], at+": ") && strings.Contains(told[i], text)
+				matches = strings.HasPrefix(reported[i], at+": ") && strings.Contains(reported[i], text)
 			}
 			if !matches {
-				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(told, "\n  "), strings.Join(want, "\n  "))
+				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(reported, "\n  "), strings.Join(want, "\n  "))
 			}
 		})
 	}

@@ -76,9 +76,9 @@ func FuzzCondition(f *testing.F) {
 		if len(m.Failed) > 0 && (m.Failed[0].Err == nil || m.Rule != nil) {
 			t.Errorf("got %+v", m)
 		}
-		told := set.Explain(p)
-		if acts := told[0].Outcome == rules.Acts; acts != (m.Rule != nil) || (told[0].Outcome == rules.Failed) != (len(m.Failed) > 0) {
-			t.Errorf("matched %+v, explained %+v", m, told[0])
+		explained := set.Explain(p)
+		if acts := explained[0].Outcome == rules.Acts; acts != (m.Rule != nil) || (explained[0].Outcome == rules.Failed) != (len(m.Failed) > 0) {
+			t.Errorf("matched %+v, explained %+v", m, explained[0])
 		}
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("took %s", took)

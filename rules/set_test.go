@@ -177,13 +177,13 @@ func TestProblemsOfAllRulesComeAtOnce(t *testing.T) {
 		`b.yaml:4:11: rule "bad": unknown name post.nope; known here: `,
 		`c.yaml:3:4: rule "twice": the name is taken by the rule at a.yaml:1:2; choose another name`,
 	}
-	var told []string
+	var lines []string
 	for _, p := range got {
 		text, _, _ := strings.Cut(p.String(), "\n")
 		before, _, _ := strings.Cut(text, "id, externalId")
-		told = append(told, before)
+		lines = append(lines, before)
 	}
-	if diff := cmp.Diff(want, told); diff != "" {
+	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 }
@@ -241,17 +241,17 @@ func TestExplainTellsEachRuleAndClause(t *testing.T) {
 		rule("let", `let words = split(post.text, " "); let n = len(words); n > 1 && n < 3`, 7),
 	)
 	type clause struct {
-		Text string
-		Told string
+		Text   string
+		Result string
 	}
-	type told struct {
+	type explained struct {
 		Rule    string
 		Outcome rules.Outcome
 		Clauses []clause
 	}
-	var got []told
+	var got []explained
 	for _, e := range set.Explain(&payload.Post{ID: "1", Sentiment: "negative", Text: "Late! again today"}) {
-		row := told{Rule: e.Rule.Name, Outcome: e.Outcome}
+		row := explained{Rule: e.Rule.Name, Outcome: e.Outcome}
 		for _, c := range e.Clauses {
 			mark := "✗"
 			if c.Holds {
@@ -267,7 +267,7 @@ func TestExplainTellsEachRuleAndClause(t *testing.T) {
 		}
 		got = append(got, row)
 	}
-	want := []told{
+	want := []explained{
 		{"let", rules.NoMatch, []clause{{"n > 1", "✓"}, {"n < 3", "✗"}}},
 		{"off", rules.Inactive, []clause{{"true", "✓"}}},
 		{"broken", rules.Failed, []clause{{`post.text != ""`, "✓"}, {`post.tags[0] == "x"`, "1:29: index out of range: 0 (array length is 0)"}}},

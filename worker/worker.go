@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,9 +54,7 @@ func (o *Options) validate() error {
 	if o.Log == nil {
 		return errors.New("make a worker: a log is needed")
 	}
-	if o.LedgerAge == 0 {
-		o.LedgerAge = ledger.DefaultAge
-	}
+	o.LedgerAge = cmp.Or(o.LedgerAge, ledger.DefaultAge)
 	o.Posts.Remembered = o.LedgerAge
 	if o.Now == nil {
 		o.Now = time.Now

@@ -87,6 +87,7 @@ type catalogPlan struct {
 	base    string // names the revision that the plan is for
 }
 
+// removedInstance is an instance that the catalog to be applied lacks, with its active links, which would be forgotten.
 type removedInstance struct {
 	name  string
 	links int
@@ -137,6 +138,7 @@ func (a *application) apply(cmd *cobra.Command, to catalogTo) error {
 	return nil
 }
 
+// removalQuestion is asked before instances are removed. It names each with its number of links.
 func removalQuestion(removed []removedInstance) string {
 	texts := make([]string, len(removed))
 	for i, in := range removed {
@@ -158,6 +160,7 @@ type servedCatalog struct {
 
 func (s *servedCatalog) where() string { return "at " + s.url }
 
+// plan asks the server what the catalog would change. The base is the ETag of the revision that the server compared with.
 func (s *servedCatalog) plan(ctx context.Context) (catalogPlan, error) {
 	planned, etag, err := api.Send[api.Plan](ctx, s.client, api.Request{
 		Method: http.MethodPost, Path: api.PathCatalogPlan, YAML: s.yaml,
@@ -175,6 +178,7 @@ func (s *servedCatalog) plan(ctx context.Context) (catalogPlan, error) {
 	return plan, nil
 }
 
+// put applies the catalog with If-Match: the server refuses it when another revision came into force after the plan.
 func (s *servedCatalog) put(ctx context.Context, base, message string) (string, error) {
 	query := url.Values{}
 	if message != "" {
@@ -196,6 +200,7 @@ type sharedCatalog struct {
 
 func (s *sharedCatalog) where() string { return "in NATS; no running postlink was asked" }
 
+// plan compares the catalog with the one in NATS. The base is the number of that revision; empty when there is none yet.
 func (s *sharedCatalog) plan(ctx context.Context) (catalogPlan, error) {
 	var plan catalogPlan
 	current, err := s.store.Current(ctx)
@@ -240,6 +245,7 @@ func (s *sharedCatalog) countLinks(ctx context.Context, removed []removedInstanc
 	return err
 }
 
+// put applies the catalog by compare-and-set on the base, with the account's name as author.
 func (s *sharedCatalog) put(ctx context.Context, base, message string) (string, error) {
 	commit := catalog.Commit{Author: userName(), Message: cmp.Or(message, "apply")}
 	if base != "" {
@@ -254,7 +260,7 @@ func (s *sharedCatalog) put(ctx context.Context, base, message string) (string, 
 	return revision.ID, nil
 }
 
-// userName is whom the history names for a change made from this account.
+// userName is the author, in the history of the catalog, of a change that this account makes.
 func userName() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return u.Username

@@ -12,6 +12,7 @@ import (
 // aCatalog says what a path of a catalog has to be.
 const aCatalog = "a folder of YAML files with instances and rules, or one such file"
 
+// newCheck makes the command that validates a catalog without a server. The exit code is 78 when it has errors.
 func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:     "check [PATH...]",

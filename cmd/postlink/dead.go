@@ -16,6 +16,7 @@ import (
 	"postlink/worker/console/api"
 )
 
+// newDead makes the commands for dead letters. redrive and drop share newLetterWork.
 func newDead() *cobra.Command {
 	r := newRemote()
 	return r.Register(cli.Noun("dead", "Look after dead letters: posts and links that a person has to look at",
@@ -42,6 +43,7 @@ type letterFilters struct {
 	since          moment
 }
 
+// register adds the filters as flags, with completion.
 func (f *letterFilters) register(cmd *cobra.Command, r *cli.Remote) {
 	f.kind.Of = []string{"post", "link"}
 	f.instance, f.rule = instanceFilter(), ruleFilter()
@@ -52,10 +54,12 @@ func (f *letterFilters) register(cmd *cobra.Command, r *cli.Remote) {
 	cmd.Flags().Var(&f.since, "since", "only those that died since `TIME`: 2h or 7d ago, or a date as in 2026-11-24 or 2026-11-24T10:00:00Z")
 }
 
+// given reports whether any filter is set.
 func (f *letterFilters) given() bool {
 	return f.kind.Value != "" || f.instance.name != "" || f.rule.name != "" || f.code != "" || !f.since.IsZero()
 }
 
+// query is the filters as parameters of the API, without those that are not set.
 func (f *letterFilters) query() url.Values {
 	query := url.Values{"kind": {f.kind.Value}, "instance": {f.instance.name}, "rule": {f.rule.name}, "code": {f.code}}
 	for name, values := range query {
@@ -105,6 +109,7 @@ func (m *moment) Set(text string) error {
 	return fmt.Errorf("write how long ago, as in 90m or 7d, or a date, as in 2026-11-24 or 2026-11-24T10:00:00Z")
 }
 
+// newListDead makes the command that lists dead letters. The cause is never cut: code and reason are what people look for.
 func newListDead(r *cli.Remote) *cobra.Command {
 	var (
 		pages   cli.Paging
@@ -126,6 +131,7 @@ func newListDead(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
+// deadTable shows a dead letter under its number, which show, redrive and drop take.
 var deadTable = cli.Table[api.DeadLetter]{
 	Columns: []cli.Column{
 		{Head: "N"},
@@ -147,6 +153,7 @@ var deadTable = cli.Table[api.DeadLetter]{
 	None: "there are no such dead letters",
 }
 
+// newShowDead makes the command that shows one dead letter whole, with its post.
 func newShowDead(r *cli.Remote) *cobra.Command {
 	return r.Answers(&cobra.Command{
 		Use: "show N", Short: "Show a dead letter with the post that it holds", Example: "  postlink dead show 3",
@@ -164,6 +171,7 @@ func newShowDead(r *cli.Remote) *cobra.Command {
 	})
 }
 
+// deadFacts are all parts of a dead letter; Show leaves out the empty ones.
 func deadFacts(d api.DeadLetterContent) []cli.Fact {
 	cut, attempts := "", ""
 	if d.Cut {

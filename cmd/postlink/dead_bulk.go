@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"strconv"
 	"sync"
@@ -68,14 +67,16 @@ func newLetterWork(r *cli.Remote, work letterWork) *cobra.Command {
 	return cmd
 }
 
+// check refuses a command line that names dead letters in two ways, or in none: --all has to be written.
 func (f *letterFlags) check(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) > 0 && (f.all || f.filters.given()):
 		return cli.Usage("numbers and filters contradict each other; give one of them")
 	case len(args) == 0 && !f.all && !f.filters.given():
 		return cli.Usage("which dead letters? name their numbers, choose them with filters, or give --all; see %s --help", cmd.CommandPath())
-	case f.rate < 0 || math.IsNaN(f.rate) || math.IsInf(f.rate, 0):
-		return cli.Usage("--rate %v: give the dead letters a second, or 0 for as fast as it goes", f.rate)
+	}
+	if err := cli.CheckRate(f.rate, "dead letters"); err != nil {
+		return err
 	}
 	return checkNumbers(args)
 }
@@ -143,6 +144,7 @@ func (w *letterWork) chosen(cmd *cobra.Command, c *api.Client, flags *letterFlag
 	return tally.report(cmd, w.done, err)
 }
 
+// printCount prints to standard output how many dead letters there are, as --dry-run and an empty choice do.
 func printCount(cmd *cobra.Command, n int) error {
 	_, err := fmt.Fprintln(cmd.OutOrStdout(), many(n, "dead letter"))
 	return err

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"os"
 	"strings"
@@ -44,8 +43,8 @@ func newDemo() *cobra.Command {
 			"  postlink demo --posts posts.ndjson.gz --catalog deploy/catalog --exit",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if opts.Rate < 0 || math.IsNaN(opts.Rate) || math.IsInf(opts.Rate, 0) {
-				return cli.Usage("--rate %v: give the posts a second, or 0 for as fast as it goes", opts.Rate)
+			if err := cli.CheckRate(opts.Rate, "posts"); err != nil {
+				return err
 			}
 			if dir != "" {
 				if opts.Catalog, err = loadCatalog(dir); err != nil {
@@ -161,6 +160,7 @@ type demoLines struct {
 	begun bool
 }
 
+// newDemoLines prints to w; the heading comes before the first line.
 func newDemoLines(w io.Writer) *demoLines { return &demoLines{w: w} }
 
 // columns of a line, and the gaps between them: 100 in all.
@@ -171,6 +171,7 @@ const (
 	madeColumns = 24
 )
 
+// print prints the line of one link.
 func (d *demoLines) print(made demo.Made) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -181,6 +182,7 @@ func (d *demoLines) print(made demo.Made) {
 	d.line(atSequence(made.PostSequence), made.Text, made.Rule, strings.ToLower(made.Label)+" in "+made.Instance)
 }
 
+// line prints cells that are cut and padded to their columns.
 func (d *demoLines) line(post, text, rule, made string) {
 	cell := func(text string, columns int) string { return cli.Pad(cli.Cut(cli.Line(text), columns), columns) }
 	line := strings.Join([]string{cell(post, postColumns), cell(text, textColumns), cell(rule, ruleColumns), cell(made, madeColumns)}, "  ")

@@ -14,6 +14,7 @@ import (
 	"postlink/worker/console/api"
 )
 
+// newEntities makes the commands for the entities of an instance: the record types that posts may be linked to.
 func newEntities() *cobra.Command {
 	r := newRemote()
 	return r.Register(cli.Noun("entities", "Choose which record types posts may be linked to, and which fields of them are shown",
@@ -37,11 +38,14 @@ func newEntities() *cobra.Command {
 	))
 }
 
+// entitiesOf reads the configured entities of an instance. The ETag names the revision, for a change that depends on what was
+// read.
 func entitiesOf(ctx context.Context, c *api.Client, instance string) ([]api.Entity, string, error) {
 	listed, etag, err := api.Get[api.List[api.Entity]](ctx, c, api.Path(api.PathEntities, instance))
 	return listed.Items, etag, err
 }
 
+// newOfferedEntities makes the command that asks Dynamics itself, through the server, what could be configured.
 func newOfferedEntities(r *cli.Remote) *cobra.Command {
 	return r.Answers(&cobra.Command{
 		Use: "offered INSTANCE [ENTITY]", Short: "Ask an instance which record types may be added, or which fields one has",
@@ -74,6 +78,7 @@ func newOfferedEntities(r *cli.Remote) *cobra.Command {
 	})
 }
 
+// newAddEntity makes the command that adds entities, with one request for each: those before a refused one stay.
 func newAddEntity(r *cli.Remote) *cobra.Command {
 	var fields []string
 	cmd := &cobra.Command{
@@ -100,6 +105,8 @@ func newAddEntity(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
+// newRemoveEntity makes the command that removes entities. What the question showed is what is removed: If-Match refuses the
+// removal if somebody else changed the catalog meanwhile.
 func newRemoveEntity(r *cli.Remote) *cobra.Command {
 	var sure cli.Confirmation
 	return sure.Register(&cobra.Command{
@@ -142,6 +149,7 @@ func newRemoveEntity(r *cli.Remote) *cobra.Command {
 	})
 }
 
+// entityIn finds a configured entity. The error suggests the name that was meant.
 func entityIn(configured []api.Entity, instance, name string) (api.Entity, error) {
 	names := make([]string, len(configured))
 	for i, e := range configured {
@@ -255,6 +263,7 @@ func moved(fields []string, name string, step int) ([]string, error) {
 	return fields, nil
 }
 
+// listFields prints the fields of an entity in the order in which record details show them.
 func listFields(cmd *cobra.Command, asJSON bool, fields []string) error {
 	return cli.List(cmd, asJSON, cli.Table[string]{
 		Columns: []cli.Column{{Head: "FIELD"}},

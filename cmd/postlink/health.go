@@ -15,6 +15,7 @@ import (
 // healthTime is how long a server may take to answer before it counts as unhealthy.
 const healthTime = 5 * time.Second
 
+// newHealth makes the healthcheck of containers. It asks without a token, and never for the state of Dynamics.
 func newHealth() *cobra.Command {
 	var (
 		r     = newRemote()
@@ -29,7 +30,7 @@ func newHealth() *cobra.Command {
 		Example: "  postlink health\n  postlink health --ready --server http://127.0.0.1:8080",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := r.Connect() // refuses what is no URL
+			c, err := r.Connect() // refuses a --server that is no URL
 			if err != nil {
 				return err
 			}

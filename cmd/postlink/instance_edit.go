@@ -17,9 +17,10 @@ type authFlags struct {
 	secretEnv, secretFile, tokenEnv, tokenFile string
 }
 
+// register adds the flags. None of them takes a secret itself, since other users of the machine see command lines.
 func (f *authFlags) register(cmd *cobra.Command) {
 	f.kind.Of = []string{"client_credentials", "static"}
-	f.kind.Register(cmd, "auth-kind", "client_credentials for real organizations, static for a sandbox (default as the other flags tell)")
+	f.kind.Register(cmd, "auth-kind", "client_credentials for real organizations, static for a sandbox (default: the kind that the other flags belong to)")
 	cmd.Flags().StringVar(&f.tenant, "tenant", "", "directory id or domain in Microsoft Entra ID")
 	cmd.Flags().StringVar(&f.clientID, "client-id", "", "application `ID` of the app registration")
 	cmd.Flags().StringVar(&f.secretEnv, "secret-env", "", "environment `VARIABLE` of the server that holds the client secret")
@@ -64,6 +65,8 @@ func (f *authFlags) apply(auth api.Auth) (api.Auth, error) {
 	return auth, nil
 }
 
+// newAddInstance makes the command that adds an instance. Its entities are added by other commands, since Dynamics has to be
+// asked which there are.
 func newAddInstance(r *cli.Remote) *cobra.Command {
 	var (
 		login authFlags
@@ -96,6 +99,8 @@ func newAddInstance(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
+// newEditInstance makes the command that changes address, login or preselection. All requests carry the ETag that was read
+// first, so nothing is written over somebody else's change.
 func newEditInstance(r *cli.Remote) *cobra.Command {
 	var (
 		login  authFlags

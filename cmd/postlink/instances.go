@@ -13,6 +13,7 @@ import (
 	"postlink/worker/console/api"
 )
 
+// newInstances makes the commands for instances.
 func newInstances() *cobra.Command {
 	r := newRemote()
 	return r.Register(cli.Noun("instances", "Look after the Dynamics 365 organizations that posts are linked to",
@@ -46,6 +47,7 @@ func newInstances() *cobra.Command {
 	))
 }
 
+// instanceTable shows how an instance is, and why; a narrow terminal drops the column with the lowest Drop first.
 var instanceTable = cli.Table[api.Instance]{
 	Columns: []cli.Column{
 		{Head: "NAME"},
@@ -103,6 +105,7 @@ func healthOf(in api.Instance, now time.Time) health {
 	return health{state, why}
 }
 
+// instanceFacts are all parts of an instance. Of a secret only its place is known here.
 func instanceFacts(in api.Instance) []cli.Fact {
 	h := healthOf(in, time.Now())
 	waiting := "none"
@@ -137,6 +140,7 @@ func instanceFacts(in api.Instance) []cli.Fact {
 	return facts
 }
 
+// secretPlace says where the server finds a secret; empty when it has none.
 func secretPlace(s api.Secret) string {
 	switch {
 	case s.Env != "":
@@ -147,6 +151,7 @@ func secretPlace(s api.Secret) string {
 	return ""
 }
 
+// newDefaultInstance makes the command that preselects an instance. A disabled one may be chosen, with a warning.
 func newDefaultInstance(r *cli.Remote) *cobra.Command {
 	return &cobra.Command{
 		Use: "default NAME", Short: "Preselect an instance for manual links", Example: "  postlink instances default contoso",
@@ -166,6 +171,8 @@ func newDefaultInstance(r *cli.Remote) *cobra.Command {
 	}
 }
 
+// newRefreshInstance makes the command that compares the catalog with Dynamics, and prints what was removed and what an active
+// rule kept.
 func newRefreshInstance(r *cli.Remote) *cobra.Command {
 	return r.Answers(&cobra.Command{
 		Use: "refresh NAME", Short: "Read the record types and fields of an instance again, and remove what is gone",
@@ -193,6 +200,7 @@ func newRefreshInstance(r *cli.Remote) *cobra.Command {
 	})
 }
 
+// missing names an entity or field that Dynamics lacks, with the rules that need it.
 func missing(m api.Missing) string {
 	if m.Field != "" {
 		return "field " + m.Field + " of " + m.Entity

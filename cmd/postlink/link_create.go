@@ -23,6 +23,8 @@ import (
 // longestWait is how long one request may wait for a link; the API allows no more.
 const longestWait = time.Minute
 
+// newCreateLink makes the command that links a post by hand. The exit code with --wait is 1 unless the post is linked in time;
+// the link is delivered all the same.
 func newCreateLink(r *cli.Remote) *cobra.Command {
 	var (
 		wanted  api.NewLink

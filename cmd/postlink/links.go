@@ -22,8 +22,10 @@ const (
 	stateLinked = "linked"
 )
 
+// linkStates are the states of a link, as the API names them.
 var linkStates = []string{stateQueued, stateLinked, "dead", "removed", "broken"}
 
+// newLinks makes the commands for links.
 func newLinks() *cobra.Command {
 	var (
 		r              = newRemote()
@@ -52,6 +54,7 @@ func newLinks() *cobra.Command {
 		listing, newCreateLink(r), newShowLink(r), newOpenLink(r), newRemoveLink(r)))
 }
 
+// linkTable shows the newest link of a post, under the name of the post.
 var linkTable = cli.Table[api.Link]{
 	Columns: []cli.Column{
 		{Head: "POST", Shorten: 12},
@@ -83,6 +86,7 @@ func linkReason(l api.Link) string {
 	return withCode(l.Code, l.Reason)
 }
 
+// linkFacts are the parts of a link that was just made; its record is shown once there is one.
 func linkFacts(l api.Link) []cli.Fact {
 	record := ""
 	if l.Record != nil {
@@ -147,6 +151,8 @@ func whyNotShown(ctx context.Context, c *api.Client, post string, err error) err
 	return err
 }
 
+// detailFacts are the fields of a record in their configured order. An empty field is shown as a dash, and one that Dynamics
+// lacks says so.
 func detailFacts(d api.LinkDetails) []cli.Fact {
 	facts := []cli.Fact{
 		{Name: "Post", Value: postOf(d.Link)},
@@ -167,6 +173,7 @@ func detailFacts(d api.LinkDetails) []cli.Fact {
 	return facts
 }
 
+// newOpenLink makes the command that prints the URL of a record. It starts a browser only when asked to.
 func newOpenLink(r *cli.Remote) *cobra.Command {
 	var browser bool
 	cmd := r.Answers(&cobra.Command{
@@ -213,6 +220,7 @@ func browse(ctx context.Context, address string) error {
 	return nil
 }
 
+// newRemoveLink makes the command that removes links, after a question, with one request for each.
 func newRemoveLink(r *cli.Remote) *cobra.Command {
 	var sure cli.Confirmation
 	return sure.Register(&cobra.Command{

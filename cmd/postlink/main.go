@@ -1,4 +1,11 @@
 // Command postlink turns social posts into Dynamics 365 records, by rules. See the README.
+//
+// serve and demo run a worker with its console (internal/app). Most other commands are clients: they ask the API of a running
+// postlink, with the caller's token, so that roles and the audit log hold for them too. publish, and apply with --nats, speak to
+// NATS itself. check, token, sandbox and version need no server.
+//
+// Data goes to standard output, all else to standard error. Before something is lost a command asks; --yes answers. cli.ExitCode
+// gives each error its exit code.
 package main
 
 import (
@@ -34,6 +41,7 @@ func run(ctx context.Context, args []string) int {
 	return cli.ExitCode(err)
 }
 
+// newRoot makes the whole tree of commands. Each command has a function new... in the file of its noun.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "postlink",

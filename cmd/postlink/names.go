@@ -141,6 +141,7 @@ type filter struct {
 	names func(context.Context, *api.Client) ([]string, error)
 }
 
+// register adds the flag, with completion.
 func (f *filter) register(cmd *cobra.Command, r *cli.Remote, usage string) {
 	cmd.Flags().StringVar(&f.name, f.what, "", usage)
 	cli.Complete(cmd, f.what, r.Complete(func(ctx context.Context, c *api.Client, _ []string) ([]string, error) { return f.names(ctx, c) }))
@@ -163,10 +164,12 @@ func (f *filter) unknown(ctx context.Context, c *api.Client) error {
 	return cli.Usage("--%s: there is no %s %q%s", f.what, f.what, f.name, cli.DidYouMean(f.name, names))
 }
 
+// instanceFilter limits a list to one instance of the catalog.
 func instanceFilter() filter {
 	return filter{what: "instance", path: api.PathInstance, names: instanceNames}
 }
 
+// ruleFilter limits a list to one rule.
 func ruleFilter() filter { return filter{what: "rule", path: api.PathRule, names: ruleNames} }
 
 // firstUnknown is the usage error of the first filter whose name nothing has. Lists call it when they turned out empty.

@@ -21,6 +21,7 @@ type natsFlags struct {
 	url    string
 }
 
+// register adds the flags; usage explains --nats.
 func (f *natsFlags) register(cmd *cobra.Command, usage string) {
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `FILE`, the same as of postlink serve")
 	cmd.Flags().StringVar(&f.url, "nats", "", usage)
@@ -44,8 +45,8 @@ func (f *natsFlags) load() (config.Config, error) {
 	return cfg, nil
 }
 
-// connect connects to the NATS of a running postlink: the one that a flag or the environment names, else where postlink serve
-// and postlink demo listen unless told otherwise.
+// connect connects to the NATS of a running postlink: the one that a flag or the environment names, else the address where
+// postlink serve and postlink demo listen by default.
 func (f *natsFlags) connect(ctx context.Context) (*bus.Bus, config.Config, error) {
 	cfg, err := f.load()
 	if err != nil {

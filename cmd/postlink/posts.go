@@ -15,6 +15,7 @@ import (
 // postArgument explains the argument POST.
 const postArgument = "POST is its place in the stream, as lists show it (@17), its id, or network and id (twitter/17)."
 
+// newPosts makes the commands for posts.
 func newPosts() *cobra.Command {
 	var (
 		r     = newRemote()
@@ -59,6 +60,7 @@ func newPosts() *cobra.Command {
 	))
 }
 
+// postTable shows posts by their place in the stream, which other commands take as their name.
 var postTable = cli.Table[api.Post]{
 	Columns: []cli.Column{
 		{Head: "POST"},
@@ -88,6 +90,7 @@ func postState(p api.Post) string {
 	return "not linked (" + p.Link.State + ")"
 }
 
+// postText is the text of a post, or why it cannot be read.
 func postText(p api.Post) string {
 	if p.Problem != "" {
 		return "(" + p.Problem + ")"
@@ -140,6 +143,7 @@ func deadText(p api.Post) string {
 	return text
 }
 
+// authorText is the best name of an author, with the handle.
 func authorText(a *api.Author) string {
 	if a == nil {
 		return ""

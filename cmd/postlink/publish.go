@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/spf13/cobra"
 
@@ -40,8 +39,8 @@ func newPublish() *cobra.Command {
 			"  postlink publish posts.ndjson --from 1201",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) (err error) {
-			if perSecond < 0 || math.IsNaN(perSecond) || math.IsInf(perSecond, 0) {
-				return cli.Usage("--rate %v: give the posts a second, or 0 for as fast as it goes", perSecond)
+			if err := cli.CheckRate(perSecond, "posts"); err != nil {
+				return err
 			}
 			if from < 1 {
 				return cli.Usage("--from %d: lines are counted from 1", from)

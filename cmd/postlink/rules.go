@@ -12,6 +12,7 @@ import (
 	"postlink/worker/console/api"
 )
 
+// newRules makes the commands for rules. Rules are written in files; here they are only shown and switched.
 func newRules() *cobra.Command {
 	var (
 		r     = newRemote()
@@ -63,6 +64,7 @@ func switchOver(r *cli.Remote, use, short, what, pattern, done, example string, 
 	}
 }
 
+// ruleTable shows the rules with their counts of the past 7 days.
 var ruleTable = cli.Table[api.Rule]{
 	Columns: []cli.Column{
 		{Head: "NAME"},
@@ -85,6 +87,7 @@ var ruleTable = cli.Table[api.Rule]{
 	None: "there are no rules; write some into a catalog and put it in force with: postlink apply DIR",
 }
 
+// ruleState is active or inactive.
 func ruleState(r api.Rule) string {
 	if r.Active {
 		return "active"
@@ -92,6 +95,7 @@ func ruleState(r api.Rule) string {
 	return "inactive"
 }
 
+// ruleFacts are all parts of a rule, with its condition as it was written.
 func ruleFacts(r api.Rule) []cli.Fact {
 	return []cli.Fact{
 		{Name: "Name", Value: r.Name},

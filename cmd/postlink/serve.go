@@ -16,6 +16,7 @@ import (
 	"postlink/worker/catalog"
 )
 
+// newServe makes the command that runs a worker with its console. Flags override the configuration.
 func newServe() *cobra.Command {
 	var (
 		nats   natsFlags
@@ -58,6 +59,7 @@ func newServe() *cobra.Command {
 	return cmd
 }
 
+// indent sets a text in by two columns.
 func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }

@@ -12,6 +12,7 @@ import (
 	"postlink/worker/console"
 )
 
+// newToken makes the command for tokens. It works without a server.
 func newToken() *cobra.Command {
 	return cli.Noun("token", "Make tokens that let people and programs use the API", "  postlink token create --role responder --name ann@example.com",
 		newCreateToken())

@@ -10,6 +10,7 @@ import (
 // version is set by the linker when a release is built.
 var version = ""
 
+// newVersion makes the command that prints the version, as --version does.
 func newVersion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
@@ -22,6 +23,7 @@ func newVersion() *cobra.Command {
 	}
 }
 
+// versionText is the version of a release, else that of the module or commit that was built.
 func versionText() string {
 	if version != "" {
 		return version

@@ -16,6 +16,7 @@ func when(t time.Time) string {
 	return t.Local().Format(time.DateTime)
 }
 
+// yes is a boolean in a table; false is left empty.
 func yes(is bool) string {
 	if is {
 		return "yes"
@@ -26,6 +27,7 @@ func yes(is bool) string {
 // postOf names the post of a link, in a way that works as long as the link is known.
 func postOf(l api.Link) string { return postName(l.Network, l.PostID) }
 
+// postName is the name of a post that commands take: network/id.
 func postName(network, id string) string {
 	if network == "" {
 		return id
@@ -33,6 +35,7 @@ func postName(network, id string) string {
 	return network + "/" + id
 }
 
+// atSequence is the name of a post by its place in the stream, as in @17; empty when it has none.
 func atSequence(sequence uint64) string {
 	if sequence == 0 {
 		return ""

@@ -17,7 +17,7 @@ func (t *table) attributes() []definition {
 	return list
 }
 
-// describe puts together what is common to all columns.
+// describe makes the properties that all columns have.
 func (t *table) describe(typ, name, text, attribute, attributeName, level string) definition {
 	return definition{typ: typ, table: t, props: []prop{
 		{"MetadataId", derive("column", t.name, name).String()},

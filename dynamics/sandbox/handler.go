@@ -185,7 +185,7 @@ func (s *Sandbox) resource(c *call, key, rest string) (answer, error) {
 	return answer{}, wrongMethod(method)
 }
 
-// function answers what is not a set of records: functions, actions and metadata.
+// function answers requests that are not for a set of records: functions, actions and metadata.
 func (s *Sandbox) function(c *call, segment, rest string) (answer, error) {
 	name, _, _ := strings.Cut(segment, "(")
 	switch name {

@@ -35,7 +35,8 @@ const (
 	maxLoggedBodies = 32 << 20 // bytes kept of all bodies; the oldest bodies are dropped first
 )
 
-// journal is the log. Entries are small, since a demo makes tens of thousands. It only grows, but for the oldest bodies.
+// journal is the log. Entries are small, since a demo makes tens of thousands. Entries are never removed; only the bodies of the
+// oldest are dropped.
 type journal struct {
 	mu      sync.Mutex
 	entries []entry

@@ -241,7 +241,7 @@ func (c *call) appendDefinitions(b []byte, list []definition, as shown) ([]byte,
 	return append(b, ']'), nil
 }
 
-// appendDefinition writes the selected properties and what is expanded, and closes the object.
+// appendDefinition writes the selected and the expanded properties, and closes the object.
 func (c *call) appendDefinition(b []byte, d definition, as shown) ([]byte, error) {
 	for _, name := range as.sel {
 		if !slices.ContainsFunc(d.props, func(p prop) bool { return p.name == name }) {

@@ -64,7 +64,7 @@ type column struct {
 	targets  []target // of lookups
 	initial  any      // the value when a create leaves the column out
 
-	create, update bool // whether clients may write it; what they write else is ignored
+	create, update bool // whether clients may write it; a write that is not allowed is ignored
 	level          string
 
 	ordinal int // position in the table

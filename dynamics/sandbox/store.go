@@ -83,7 +83,7 @@ func (st *store) insert(t *table, id uuid.UUID, v values) {
 	}
 }
 
-// replace writes an existing record anew.
+// replace overwrites an existing record.
 func (st *store) replace(t *table, id uuid.UUID, v values) {
 	r := st.rows(t)
 	at := r.byID[id]

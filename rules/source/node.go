@@ -16,7 +16,7 @@ import (
 )
 
 // Node is a value in a YAML file. It knows its position, and where to report problems. Reading a value that has another shape than
-// asked for reports a problem and returns the zero value, so that a whole file is read before anybody looks at the problems. The
+// asked for reports a problem and returns the zero value, so that a whole file is read before the problems are looked at. The
 // zero Node stands for a missing value: it reads as zero values and reports nothing.
 type Node struct {
 	file     *File

@@ -35,8 +35,8 @@ type Settlement struct {
 	after time.Duration
 }
 
-// Settled acknowledges the message: its work is done, and what it left behind is kept elsewhere.
-func Settled() Settlement { return Settlement{} }
+// Ack acknowledges the message: its work is done, and every result is stored.
+func Ack() Settlement { return Settlement{} }
 
 // Again puts the message off: it is delivered again after a pause.
 func Again(after time.Duration) Settlement { return Settlement{again: true, after: after} }
@@ -56,7 +56,8 @@ type Consumption struct {
 	// Confirm waits until NATS has the acknowledgement, which costs a round trip and spares a redelivery.
 	Confirm bool
 
-	// InProgress is how often NATS hears that a message is still being handled; 0 is never. It stays below the consumer's ack wait.
+	// InProgress is how often a progress message extends the ack wait while the handler runs; 0 for never. It has to be shorter
+	// than the consumer's ack wait.
 	InProgress time.Duration
 
 	// Gate, if set, blocks while nothing may be taken. It returns an error only when its context ends. While it stays closed,
@@ -118,7 +119,7 @@ func (c *Consumption) complete() {
 	}
 }
 
-// pull declares the consumer, so that what is to be taken can wait in its stream, and begins to take when the gate is open.
+// pull declares the consumer, so that its stream keeps messages for it from now on, and subscribes once the gate is open.
 func (c Consumption) pull(ctx context.Context) (jetstream.MessagesContext, error) {
 	consumer, err := c.Declare(ctx)
 	if err == nil {
@@ -177,7 +178,7 @@ func (c Consumption) take(
 // handle runs the handler and settles the message, which happens nowhere else.
 func (c Consumption) handle(ctx context.Context, msg jetstream.Msg, handle Handler) {
 	meta, err := msg.Metadata()
-	if err != nil { // not of JetStream, which cannot be
+	if err != nil { // every message of a JetStream consumer has metadata
 		c.Log.Error("a message has no metadata and is passed over", zap.Error(err))
 		return
 	}
@@ -197,21 +198,21 @@ func (c Consumption) handle(ctx context.Context, msg jetstream.Msg, handle Handl
 	}
 }
 
-// keepAlive says that the message is in progress until done is called.
+// keepAlive sends progress messages until done is called.
 func (c Consumption) keepAlive(ctx context.Context, msg jetstream.Msg) (done func()) {
 	if c.InProgress == 0 {
 		return func() {}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	var teller sync.WaitGroup
-	teller.Go(func() {
+	var progress sync.WaitGroup
+	progress.Go(func() {
 		for Sleep(ctx, c.InProgress) {
 			_ = msg.InProgress() // without it the message is only delivered twice, which is harmless
 		}
 	})
 	return func() {
 		cancel()
-		teller.Wait()
+		progress.Wait()
 	}
 }
 
@@ -242,7 +243,7 @@ func giveBack(messages jetstream.MessagesContext, held jetstream.Msg) {
 	}
 	messages.Stop()
 	for _, msg := range back {
-		_ = msg.Nak() // at once is what is wanted here; if it is lost, the ack wait does the same later
+		_ = msg.Nak() // redelivers at once; if it is lost, the message comes again after the ack wait
 	}
 }
 
@@ -258,7 +259,8 @@ func Sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Spread makes a pause up to a fifth longer or shorter, so that those who wait together do not come back together.
+// Spread makes a pause up to a fifth longer or shorter, so that workers that wait for the same reason do not retry at the same
+// moment.
 func Spread(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.8 + 0.4*rand.Float64())) //nolint:gosec // not a secret
 }

@@ -33,7 +33,7 @@ func TestSlotsBoundWhatIsHandledAtOnce(t *testing.T) {
 				}
 				hold(t, all)
 				s.add(d)
-				return bus.Settled()
+				return bus.Ack()
 			})
 			w.awaitDone(t)
 			s.expectOnce(t, 200)
@@ -53,7 +53,7 @@ func TestOptionsThatAreLeftOutHaveDefaults(t *testing.T) {
 			t.Errorf("delivery %+v", d)
 		}
 		s.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	w.awaitDone(t)
 	s.expectOnce(t, 10)
@@ -69,7 +69,7 @@ func TestNothingIsTakenThroughAClosedGate(t *testing.T) {
 	var s seen
 	run(t, bus.Consumption{Declare: w.declare, Slots: 2, Gate: g.wait}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		s.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "the gate is met", func() bool { return g.waited.Load() > 0 })
 	if delivered, waiting := w.pending(t); delivered != 0 || waiting != 20 || s.count() != 0 {
@@ -91,7 +91,7 @@ func TestWhatAClosedGateHoldsIsGivenBack(t *testing.T) {
 		if s.count() == 1 {
 			hold(t, closing)
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "the others are taken ahead", func() bool { delivered, _ := w.pending(t); return delivered == 20 })
 	g.shut()
@@ -100,7 +100,7 @@ func TestWhatAClosedGateHoldsIsGivenBack(t *testing.T) {
 	var other seen
 	run(t, bus.Consumption{Declare: w.declare}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		other.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "another worker has them, long before the ack wait", func() bool { return other.count() == 19 })
 	if s.count() != 1 {
@@ -122,14 +122,14 @@ func TestStoppingFinishesWhatRunsAndGivesTheRestToAnotherWorkerAtOnce(t *testing
 		if ctx.Err() != nil {
 			t.Error("the handler's context ended before the drain time")
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "all are taken", func() bool { delivered, _ := w.pending(t); return delivered == 10 })
 	var stopping sync.WaitGroup
 	stopping.Go(stop)
 	run(t, bus.Consumption{Declare: w.declare, Slots: 5}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		second.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "the other worker has the rest", func() bool { return second.count() == 9 })
 	if first.count() != 1 {
@@ -147,7 +147,7 @@ func TestAHandlersContextEndsWithTheDrainTime(t *testing.T) {
 	_, stop := run(t, bus.Consumption{Declare: w.declare, Confirm: true, Drain: 50 * time.Millisecond}, func(ctx context.Context, d bus.Delivery) bus.Settlement {
 		s.add(d)
 		<-ctx.Done()
-		return bus.Settled()
+		return bus.Ack()
 	})
 	await(t, "it is handled", func() bool { return s.count() == 1 })
 	stop()
@@ -166,7 +166,7 @@ func TestWhatIsPutOffComesAgain(t *testing.T) {
 		if d.Times <= d.Sequence%3 {
 			return bus.Again(20 * time.Millisecond)
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	w.awaitDone(t)
 	mu.Lock()
@@ -194,7 +194,7 @@ func TestADeletedConsumerIsDeclaredAgain(t *testing.T) {
 		},
 	}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		s.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	w.awaitDone(t)
 	if err := another(t, server).DeleteConsumer(t.Context(), w.stream, "worker"); err != nil {
@@ -215,7 +215,7 @@ func TestTakingGoesOnAfterNATSWasLost(t *testing.T) {
 	var s seen
 	run(t, bus.Consumption{Declare: w.declare, Slots: 2}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		s.add(d)
-		return bus.Settled()
+		return bus.Ack()
 	})
 	w.awaitDone(t)
 	l.down()
@@ -231,7 +231,7 @@ func TestTakingStopsWhileNATSIsAway(t *testing.T) {
 	l := newLine(t)
 	w := newWork(t, connect(t, bus.Options{URL: l.url()}), 1)
 	_, stop := run(t, bus.Consumption{Declare: w.declare, Drain: time.Minute}, func(context.Context, bus.Delivery) bus.Settlement {
-		return bus.Settled()
+		return bus.Ack()
 	})
 	w.awaitDone(t)
 	l.down()
@@ -262,7 +262,7 @@ func TestAMessageInProgressIsNotDeliveredAgain(t *testing.T) {
 		run(t, bus.Consumption{Declare: declare, Slots: 4, InProgress: c.inProgress}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 			c.times.Add(1)
 			hold(t, enough)
-			return bus.Settled()
+			return bus.Ack()
 		})
 	}
 	await(t, "the other is delivered again, twice", func() bool { return lost.Load() == 3 })

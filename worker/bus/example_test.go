@@ -55,7 +55,7 @@ func Example() {
 		if len(words) == cap(words) {
 			stop()
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	fmt.Println(len(words), "words taken")
 

@@ -14,8 +14,8 @@ import (
 // ErrUnreachable says that NATS, or its JetStream, does not answer.
 var ErrUnreachable = errors.New("NATS cannot be reached")
 
-// silences are the errors by which the client library says that there was no answer.
-var silences = []error{
+// noAnswer lists the errors of the client library that mean that there was no answer.
+var noAnswer = []error{
 	context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrConnectionReconnecting,
 	nats.ErrDisconnected, nats.ErrReconnectBufExceeded, nats.ErrNoServers, jetstream.ErrNoStreamResponse, jetstream.ErrNoHeartbeat,
 	jetstream.ErrJetStreamNotEnabled, jetstream.ErrJetStreamNotEnabledForAccount, jetstream.ErrMsgIteratorClosed,
@@ -28,8 +28,8 @@ func Unreachable(err error) error {
 	if err == nil || errors.Is(err, ErrUnreachable) {
 		return err
 	}
-	for _, silence := range silences {
-		if errors.Is(err, silence) {
+	for _, cause := range noAnswer {
+		if errors.Is(err, cause) {
 			return fmt.Errorf("%w: %w", ErrUnreachable, err)
 		}
 	}
@@ -39,7 +39,7 @@ func Unreachable(err error) error {
 	return err
 }
 
-// attachment knows whether the connection works, so that what waits for an answer can be ended at once.
+// attachment follows whether the connection works, so that a request that waits for an answer can be ended at once.
 type attachment struct {
 	mu   sync.Mutex
 	lost chan struct{} // closed while the connection is lost, renewed when it is back
@@ -79,7 +79,7 @@ func (a *attachment) whenLost() <-chan struct{} {
 }
 
 // Attached returns a context that ends with the cause ErrUnreachable as soon as the connection to NATS is lost, and at once
-// when it is lost already. Who waits for NATS on behalf of a person uses it, so that nobody sits out a timeout.
+// when it is lost already. Requests of people use it, so that they fail at once instead of after a timeout.
 func (b *Bus) Attached(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	lost := b.attachment.whenLost()

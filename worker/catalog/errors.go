@@ -123,7 +123,7 @@ func (e *UnconfiguredError) problem(r rules.Rule) source.Problem {
 	return source.Problem{Pos: at, Rule: r.Name, Message: e.why()}
 }
 
-// enumerate lists some of the names. It is for hints only, never for names that somebody has to act on.
+// enumerate lists some of the names. Use it for hints only, never for names that a person has to act on.
 func enumerate(names []string) string {
 	const most = 20
 	if len(names) <= most {

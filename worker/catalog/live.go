@@ -64,7 +64,7 @@ func NewLive(opts LiveOptions) (*Live, error) {
 // Current returns the revision in force, or nil before the first one is loaded.
 func (l *Live) Current() *Revision { return l.current.Load() }
 
-// Changed is closed when Current changes next. Who follows the catalog takes the channel first, then the revision.
+// Changed is closed when Current changes next. Take the channel first and the revision second, or a change is missed.
 func (l *Live) Changed() <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 	"postlink/worker/catalog"
 )
 
-// following is a Live that runs until its test ends, with all that it told.
+// following is a Live that runs until its test ends, with everything that it reported.
 type following struct {
 	*catalog.Live
 	changes chan *catalog.Revision
@@ -59,7 +59,7 @@ func (f *following) until(t *testing.T, want *catalog.Revision) {
 				continue
 			}
 			if cur := f.Current(); cur.ID != want.ID || cur.Set == nil {
-				t.Fatalf("told revision %s, but %s is in force", want.ID, cur.ID)
+				t.Fatalf("reported revision %s, but %s is in force", want.ID, cur.ID)
 			}
 			return
 		case <-timeout.C:

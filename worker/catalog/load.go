@@ -59,7 +59,7 @@ type loader struct {
 
 func newLoader() *loader { return &loader{places: map[place]source.Node{}} }
 
-// version reads a folder. Kubernetes may swap the volume of a ConfigMap meanwhile. Then the files read are of two versions, and the
+// version reads a folder. Kubernetes may swap the volume of a ConfigMap while it is read. Then the files read are of two versions, and the
 // folder is read again.
 func (l *loader) version(dir string) {
 	const tries = 5
@@ -144,7 +144,7 @@ func (l *loader) file(name string, data []byte, err error) {
 		l.instance(item)
 	}
 	for i := range l.problems[before:] {
-		// Lines about instances are not shown: somebody may have written a secret into the wrong place.
+		// Lines about instances are not shown: a secret may stand there by mistake.
 		l.problems[before+i].Snippet = ""
 	}
 	l.catalog.Rules = append(l.catalog.Rules, rules.ReadRules(fields["rules"])...)

@@ -62,20 +62,20 @@ func TestFixtures(t *testing.T) {
 			if !errors.As(err, &got) {
 				t.Fatalf("got %T: %v", err, err)
 			}
-			told := make([]string, len(got))
+			reported := make([]string, len(got))
 			for i, p := range got {
-				told[i] = fmt.Sprintf("%d:%d: %s", p.Pos.Line, p.Pos.Column, p.Message)
+				reported[i] = fmt.Sprintf("%d:%d: %s", p.Pos.Line, p.Pos.Column, p.Message)
 				if p.Pos.File != file {
 					t.Errorf("problem in file %q", p.Pos.File)
 				}
 			}
-			matches := len(want) == len(told)
+			matches := len(want) == len(reported)
 			for i := 0; matches && i < len(want); i++ {
 				at, text, _ := strings.Cut(want[i], ": ")
-				matches = strings.HasPrefix(told[i], at+": ") && strings.Contains(told[i], text)
+				matches = strings.HasPrefix(reported[i], at+": ") && strings.Contains(reported[i], text)
 			}
 			if !matches {
-				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(told, "\n  "), strings.Join(want, "\n  "))
+				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(reported, "\n  "), strings.Join(want, "\n  "))
 			}
 			if strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("a secret is repeated: %v", err)

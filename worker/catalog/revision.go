@@ -12,7 +12,7 @@ import (
 	"postlink/rules"
 )
 
-// Header says which revision, by whom, when and why.
+// Header names a revision, with its author, time and message.
 type Header struct {
 	ID      string    `json:"id"`      // SHA-256 of the canonical form, in hex: equal catalogs have equal ids
 	Number  uint64    `json:"number"`  // grows with every commit

@@ -62,7 +62,7 @@ func New(kv jetstream.KeyValue, blobs jetstream.ObjectStore, opts Options) *Stor
 	return &Store{opts: opts, kv: kv, blobs: blobs}
 }
 
-// Commit says who makes a change, and why.
+// Commit holds the author and the message of a change.
 type Commit struct {
 	Author  string
 	Message string
@@ -173,7 +173,7 @@ func replaceBy(next *Catalog) func(*Catalog) error {
 }
 
 // Change runs edit on a copy of the catalog in force, or on an empty catalog before the first, and commits the whole result or
-// nothing. When somebody else commits meanwhile, edit runs again on their revision, so it must depend on its argument alone. Change
+// nothing. When another commit comes first, edit runs again on that revision, so it must depend on its argument alone. Change
 // returns the revision in force afterwards, which is the old one when nothing changed.
 //
 // The error is what edit returned; source.Problems for a catalog that is not valid; *InUseError or *UnconfiguredError from the
@@ -277,7 +277,7 @@ func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision
 var errStale = errors.New("somebody else changed the catalog")
 
 // point puts next in force if base still is: this compare-and-set is the one place where a commit happens. The error is errStale when
-// base is no longer in force. After any other error nobody knows whether the pointer was written, so the draft stays.
+// base is no longer in force. After any other error it is unknown whether the pointer was written, so the draft stays.
 func (s *Store) point(ctx context.Context, base, next *Revision, d *draft) error {
 	leaving := s.leaving(ctx, base.Number)
 	p := pointer{next.Header, d.blob}

@@ -203,7 +203,7 @@ func TestInvalidChangesAreRefusedAndLeaveNothing(t *testing.T) {
 				t.Errorf("got %v, want it to say %s", err, tc.want)
 			}
 			if err != nil && strings.Contains(err.Error(), "me:pw") {
-				t.Errorf("the password is told: %v", err)
+				t.Errorf("the error shows the password: %v", err)
 			}
 			if after, err := s.Current(t.Context()); err != nil || after.Number != before.Number {
 				t.Errorf("the store moved to %v, %v", after, err)

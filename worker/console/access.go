@@ -16,7 +16,7 @@ import (
 	"postlink/worker/console/api"
 )
 
-// Role is what somebody may do. Each role may do all that the roles before it may.
+// Role is a set of permissions. Each role includes those of the roles before it.
 type Role int
 
 // The roles, the least first.
@@ -77,13 +77,13 @@ func ParseToken(name, role, hash string) (Token, error) {
 // Protected reports whether a console with these tokens may be reached from other machines.
 func Protected(tokens []Token) bool { return len(tokens) > 0 }
 
-// caller is who makes a request.
+// caller is the person or program that makes a request.
 type caller struct {
 	name string
 	role Role
 }
 
-// local is who makes every request while there are no tokens.
+// local is the caller of every request while there are no tokens.
 var local = caller{"local", Administrator}
 
 // keyring knows the tokens. It is not changed once made.
@@ -109,7 +109,7 @@ func newKeyring(tokens []Token) (*keyring, error) {
 	return &keyring{tokens}, nil
 }
 
-// admit says who makes a request, or why it is refused.
+// admit returns the caller of a request, or the reason why it is refused.
 func (k *keyring) admit(r *http.Request) (caller, *api.Problem) {
 	if len(k.tokens) == 0 {
 		return local, fromHere(r)

@@ -139,7 +139,7 @@ func (h *handlers) current(ctx context.Context) (*catalog.Revision, error) {
 	return revision, err
 }
 
-// commit says who changes the catalog and why, and for which revision the change is made.
+// commit makes the author, the message and the expected revision of a change from its request.
 func (h *handlers) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
 	commit := catalog.Commit{Author: by.name, Message: message}
 	tag := strings.TrimSpace(on.IfMatch)

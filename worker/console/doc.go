@@ -1,5 +1,5 @@
 // Package console serves a running postlink over HTTP: health, readiness, metrics, and an API of resources with an OpenAPI
-// document. It decides who may ask for what, and how questions and answers look; what they say is decided in package worker
+// document. It decides the roles that operations need and the form of requests and answers; their content comes from package worker
 // and below. Paths, resources and the client are in package api, which programs that only ask can import without this one.
 //
 // All operations of the API are in one table, operations. Their methods are in the files of their resources; from the types of

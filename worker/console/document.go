@@ -116,7 +116,7 @@ func (h *handlers) describe(op operation) huma.Operation {
 	return described
 }
 
-// eventSchema describes server-sent events, which OpenAPI has no words for, as an array of what is sent.
+// eventSchema describes server-sent events, which OpenAPI has no words for, as an array of the events.
 func (h *handlers) eventSchema() *huma.Schema {
 	schemas := h.huma.OpenAPI().Components.Schemas
 	event := func(name string, data reflect.Type) *huma.Schema {

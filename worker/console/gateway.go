@@ -101,7 +101,7 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op 
 	if problem != nil {
 		return problem
 	}
-	// Everything behind the API is kept in NATS: without it no operation goes on.
+	// Everything behind the API is kept in NATS: without it no operation can succeed.
 	ctx, detach := g.bus.Attached(context.WithValue(r.Context(), exchangeKey{}, x))
 	defer detach()
 	if op.role != anybody && (!g.bus.Connected() || errors.Is(context.Cause(ctx), bus.ErrUnreachable)) {

@@ -145,7 +145,7 @@ func (h *handlers) instanceOf(ctx context.Context, revision *catalog.Revision, n
 	return &tagged[api.Instance]{etag(revision.Number), shown}, err
 }
 
-// instance is an instance of the catalog with what is known of its state.
+// instance is an instance of the catalog with its observed status.
 func (h *handlers) instance(ctx context.Context, in dynamics.Instance) (api.Instance, error) {
 	status, err := h.Desk.Instances.Status(ctx, in.Name)
 	return showInstance(in, status), err

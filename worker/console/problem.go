@@ -16,7 +16,7 @@ import (
 	"postlink/worker/desk"
 )
 
-// kinds is every kind of problem: its status, and what it is called.
+// kinds lists every kind of problem with its status and title.
 var kinds = map[string]struct {
 	status int
 	title  string

@@ -65,7 +65,7 @@ func (h Health) Park(code, reason string) bool {
 }
 func (h Health) Throttle(wait time.Duration)        { h.throttle(wait) }
 func (h Health) Answered(org dynamics.Organization) { h.answered(org) }
-func (h Health) Took()                              { h.took() }
+func (h Health) Took()                              { h.accepted() }
 func (h Health) Failed(reason string)               { h.failed(reason) }
 func (h Health) Forget()                            { h.forget() }
 

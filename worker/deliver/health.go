@@ -17,10 +17,10 @@ const (
 	// longestProbePause is the longest pause between two probes of an instance that parks again and again.
 	longestProbePause = 5 * time.Minute
 
-	// seenEvery is how often it is written that an instance that answers was seen.
+	// seenEvery is how often LastSeen is written while links succeed.
 	seenEvery = time.Minute
 
-	// retryingEvery is how often it is written why links are tried again.
+	// retryingEvery is how often the reason of failing links is written.
 	retryingEvery = 5 * time.Second
 )
 
@@ -31,11 +31,11 @@ const (
 	whyThrottled = "throttled"
 )
 
-// health says whether links may be sent to an instance, as one worker knows it: while it is disabled, parked or throttled they
-// wait. A new health is parked until a probe is answered.
+// health decides whether this worker may send links to an instance: not while it is disabled, parked or throttled. A new health
+// is parked until a probe is answered.
 //
-// One mutex guards all that changes. What people see of it is only noted under the mutex and written by run, so that nothing
-// waits for NATS while holding it.
+// One mutex guards all that changes. Changes of the status for people are queued under the mutex and written by run, so that
+// nothing waits for NATS while holding it.
 type health struct {
 	name     string
 	every    time.Duration // between two probes
@@ -50,7 +50,7 @@ type health struct {
 	disabled   bool
 	parked     bool
 	throttled  time.Time // until then
-	parkedFor  string    // code of the last park; empty since a link was taken
+	parkedFor  string    // code of the last park; empty since a link was accepted
 	parkedWhy  string    // the same for people
 	pause      time.Duration
 	next       time.Time // when a parked instance is probed
@@ -105,7 +105,7 @@ func (h *health) write(change func(*instance.Status)) {
 	signal(h.written)
 }
 
-// signal asks for something that is asked for once only.
+// signal sends without blocking: one signal that waits is enough.
 func signal(c chan<- struct{}) {
 	select {
 	case c <- struct{}{}:
@@ -113,7 +113,7 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// disable lets links wait, or no longer, because the catalog says so.
+// disable follows the catalog: links of a disabled instance wait.
 func (h *health) disable(disabled bool) {
 	h.change(func() {
 		h.disabled = disabled
@@ -121,8 +121,8 @@ func (h *health) disable(disabled bool) {
 	})
 }
 
-// park lets links wait until a probe is answered. It reports whether that is news: an instance may answer probes and still
-// refuse every link for the same reason, and then the pauses between probes grow.
+// park holds links back until a probe is answered. news is true when the reason differs from that of the last park. An instance
+// may answer probes and still refuse every link for the same reason; then the pauses between probes grow.
 func (h *health) park(o Outcome) (news bool) {
 	h.change(func() {
 		if h.parked && h.parkedFor == o.Code {
@@ -144,7 +144,7 @@ func (h *health) scheduleProbe(pause time.Duration) {
 	now := h.now()
 	h.next = now.Add(bus.Spread(pause))
 	if h.parkedFor == "" {
-		return // it did not answer yet, but it refused nothing either
+		return // parked since the start, without a reason to show
 	}
 	why, next := h.parkedWhy, h.next.UTC()
 	h.write(func(s *instance.Status) {
@@ -153,7 +153,7 @@ func (h *health) scheduleProbe(pause time.Duration) {
 	})
 }
 
-// throttle lets links wait for as long as the instance asked for. A later deadline wins.
+// throttle holds links back for as long as a 429 asked. A later deadline wins.
 func (h *health) throttle(wait time.Duration) {
 	h.change(func() {
 		until := h.now().Add(wait)
@@ -185,9 +185,9 @@ func (h *health) answered(org dynamics.Organization) {
 	})
 }
 
-// took notes that the instance took a link: whatever it was parked for, or links were tried again for, is over. A link that
-// was under way when the instance was parked says nothing about that.
-func (h *health) took() {
+// accepted notes that the instance accepted a link: the reasons of parks and of failing links are over. While it is parked this
+// is ignored, since the link was sent before the park.
+func (h *health) accepted() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.parked {
@@ -229,8 +229,9 @@ func (h *health) organization() dynamics.Organization {
 	return h.organized
 }
 
-// look says what keeps links from being sent: for how long, if that is known, and what to wait for otherwise.
-func (h *health) look() (open bool, wait time.Duration, changed <-chan struct{}) {
+// state reports whether links may be sent. If not, wait is the time until that can change by itself, 0 when unknown, and changed
+// is closed when something else changes it. A throttling whose time is over ends here.
+func (h *health) state() (open bool, wait time.Duration, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
@@ -249,14 +250,14 @@ func (h *health) look() (open bool, wait time.Duration, changed <-chan struct{})
 
 // open reports whether links may be sent right now.
 func (h *health) open() bool {
-	open, _, _ := h.look()
+	open, _, _ := h.state()
 	return open
 }
 
 // wait blocks while links may not be sent. The error is the context's.
 func (h *health) wait(ctx context.Context) error {
 	for {
-		open, wait, changed := h.look()
+		open, wait, changed := h.state()
 		if open {
 			return ctx.Err()
 		}

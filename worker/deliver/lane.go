@@ -25,7 +25,7 @@ const (
 	// attemptTime bounds one attempt, all its requests together.
 	attemptTime = 45 * time.Second
 
-	// retrySoon is how long a link is put off for a reason outside of it: NATS did not answer, or the worker stops.
+	// retrySoon is how long a link is put off when it was not attempted: NATS did not answer, or the worker stops.
 	retrySoon = 2 * time.Second
 )
 
@@ -59,7 +59,7 @@ func (l *lane) run(ctx context.Context) {
 // ready reports whether the lane takes links, or is held back on purpose.
 func (l *lane) ready() bool { return l.pulling.Load() || !l.deleted && !l.health.open() }
 
-// disable lets the links of an instance wait, or no longer. Those of a deleted instance never wait.
+// disable follows the catalog. Links of a deleted instance never wait: they become dead letters.
 func (l *lane) disable(disabled bool) {
 	if !l.deleted {
 		l.health.disable(disabled)
@@ -81,7 +81,7 @@ func (l *lane) ask(ctx context.Context) (dynamics.Organization, error) {
 	return org, err
 }
 
-// handle attempts one link, and does what follows from the outcome.
+// handle attempts one link, classifies the result and applies the outcome.
 func (l *lane) handle(ctx context.Context, d bus.Delivery) bus.Settlement {
 	began := l.Now()
 	entry, err := l.attempt(ctx, d)
@@ -127,7 +127,7 @@ func (l *lane) look(ctx context.Context, waiting outbox.Entry) (ledger.Entry, er
 		entry, err = ledger.Entry{Post: waiting.Post, Sequence: waiting.Sequence}, nil
 	}
 	if err == nil && entry.NextGeneration() == waiting.Generation && !entry.Active() {
-		// By hand a link is queued first and decided then. Whoever did it did not get that far, so the decision is made here.
+		// A link by hand is queued before it is decided. That request stopped in between, so the decision is written here.
 		entry, err = l.Ledger.Decide(ctx, entry, waiting.Decision)
 		if errors.Is(err, ledger.ErrStale) && (entry.Active() || entry.NextGeneration() != waiting.Generation) {
 			err = nil // somebody else decided meanwhile; entry is what the ledger has now
@@ -200,27 +200,27 @@ func (l *lane) backlink(post ledger.Key) string {
 	return l.PostsURL + post.PathName()
 }
 
-// apply does what follows from an outcome. Its error says that NATS failed, and the entry has to come again.
+// apply carries out an outcome. It returns an error when NATS failed; the entry is then delivered again.
 func (l *lane) apply(ctx context.Context, d bus.Delivery, entry ledger.Entry, o Outcome, began time.Time) (bus.Settlement, error) {
 	if o.Verdict == Retry || o.Verdict == Park || o.Verdict == Throttle {
 		l.Metrics.failures.WithLabelValues(l.instance.Name, o.Verdict.String()).Inc()
 	}
 	switch o.Verdict {
 	case Linked:
-		l.health.took()
-		return bus.Settled(), l.finish(ctx, d, entry, ledger.Step{State: ledger.Linked})
+		l.health.accepted()
+		return bus.Ack(), l.finish(ctx, d, entry, ledger.Step{State: ledger.Linked})
 	case Dead:
 		if o.Stack != "" {
 			l.linkLog(entry).Error("the delivery of a link crashed", zap.String("reason", o.Reason), zap.String("stack", o.Stack))
 		}
-		return bus.Settled(), l.finish(ctx, d, entry, ledger.Step{State: ledger.Dead, Reason: o.Reason, Code: o.Code})
+		return bus.Ack(), l.finish(ctx, d, entry, ledger.Step{State: ledger.Dead, Reason: o.Reason, Code: o.Code})
 	case Superseded:
-		return bus.Settled(), nil
+		return bus.Ack(), nil
 	case Repeated:
-		return bus.Settled(), l.publish(ctx, entry, d.Data)
+		return bus.Ack(), l.publish(ctx, entry, d.Data)
 	case Foreign:
 		l.log.Error("an entry of the outbox becomes a dead letter", zap.Uint64("sequence", d.Sequence), zap.String("reason", o.Reason))
-		return bus.Settled(), l.Letters.BuryPost(ctx, deadletter.Letter{
+		return bus.Ack(), l.Letters.BuryPost(ctx, deadletter.Letter{
 			Reason: o.Reason, Code: o.Code, Post: entry.Post, PostSequence: entry.Sequence, Data: d.Data,
 		})
 	case Park:
@@ -242,7 +242,7 @@ func (l *lane) apply(ctx context.Context, d bus.Delivery, entry ledger.Entry, o 
 	}
 }
 
-// retry counts the attempt, and lets the link wait for the longer the more it has had.
+// retry counts the attempt and puts the link off. The delay grows with the number of attempts.
 func (l *lane) retry(ctx context.Context, entry ledger.Entry, o Outcome, began time.Time) (bus.Settlement, error) {
 	l.health.failed(o.Reason)
 	attempt := entry.Current().Attempts + 1
@@ -267,8 +267,8 @@ func (l *lane) linkLog(entry ledger.Entry) *zap.Logger {
 		zap.String("rule", link.Rule))
 }
 
-// finish moves the link in the ledger, and publishes that. Of two workers one can; the other's entry comes again, and then
-// finds the new state.
+// finish moves the link in the ledger and publishes the change. If two workers try, one gets ErrStale: its entry is delivered
+// again and finds the new state.
 func (l *lane) finish(ctx context.Context, d bus.Delivery, entry ledger.Entry, step ledger.Step) error {
 	step.By = "postlink"
 	moved, err := l.Ledger.Move(ctx, entry, step, func(link *ledger.Link) {

@@ -77,7 +77,7 @@ func (h *health) waitForProbe(ctx context.Context) error {
 // expire ends a throttling when its time is over, even if no link waits that would notice.
 func (h *health) expire(ctx context.Context) {
 	for {
-		_, wait, changed := h.look()
+		_, wait, changed := h.state()
 		if until(ctx, changed, wait) != nil {
 			return
 		}
@@ -85,8 +85,8 @@ func (h *health) expire(ctx context.Context) {
 }
 
 // listen wants a probe at once when somebody else was answered by the instance: another worker, or a person who refreshed it.
-// We compare with what was read before because clocks differ between machines. A write of our own that comes late may look
-// like somebody else's, which costs a probe.
+// We compare with what was read before because clocks differ between machines. A late notice of our own write may look like
+// somebody else's; that costs one extra probe.
 func (h *health) listen(ctx context.Context) {
 	var heard time.Time // when it was last seen, as far as we read
 	for ctx.Err() == nil {
@@ -107,7 +107,7 @@ func (h *health) listen(ctx context.Context) {
 	}
 }
 
-// writePending writes what people see. When it cannot be written nothing stops.
+// writePending writes the queued changes of the status. Deliveries go on when that fails.
 func (h *health) writePending(ctx context.Context) {
 	for {
 		select {

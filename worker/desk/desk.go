@@ -1,5 +1,5 @@
 // Package desk is what people do by hand: find and list posts and links, link a post, look at its record, remove a link, send
-// dead letters on their way again, and administer instances with Dynamics' word on what they have.
+// dead letters on their way again, and administer instances with the record types and fields that Dynamics reports.
 //
 // It sits on the same kept things as the two stages, and knows neither of them: a link that a person asks for is written into
 // the instance's outbox and into the ledger, and is delivered from there like any other. What cannot be done is a *Refusal,

@@ -36,19 +36,19 @@ func (l *Links) Details(ctx context.Context, post string) (Details, error) {
 		return Details{}, refuse(RefusedInstanceDisabled,
 			"instance %s is disabled; the link stays, and its details are shown again once it is enabled", in.Name).of(&entry)
 	}
-	seen, err := l.look(ctx, entry.Current(), in)
+	found, err := l.look(ctx, entry.Current(), in)
 	if err != nil {
 		return Details{}, about(&entry, unanswered(ctx, in.Name, err))
 	}
-	if seen.gone != "" {
-		entry, err := l.move(ctx, entry, ledger.Step{State: ledger.Broken, By: bySelf, Reason: seen.gone})
+	if found.gone != "" {
+		entry, err := l.move(ctx, entry, ledger.Step{State: ledger.Broken, By: bySelf, Reason: found.gone})
 		if err != nil {
 			return Details{}, err
 		}
-		return Details{}, refuse(RefusedRecordGone, "the link of post %s is broken: %s; the post can be linked again", entry.Post, seen.gone).of(&entry)
+		return Details{}, refuse(RefusedRecordGone, "the link of post %s is broken: %s; the post can be linked again", entry.Post, found.gone).of(&entry)
 	}
-	entry, err = l.noteTarget(ctx, entry, seen)
-	return Details{Entry: entry, Instance: in.Name, Record: seen.record, URL: seen.url}, err
+	entry, err = l.noteTarget(ctx, entry, found)
+	return Details{Entry: entry, Instance: in.Name, Record: found.record, URL: found.url}, err
 }
 
 // about adds an entry to an error, if that is a refusal.
@@ -59,8 +59,8 @@ func about(entry *ledger.Entry, err error) error {
 	return err
 }
 
-// sight is what a look at the record of a link found.
-type sight struct {
+// finding is the result of reading the record of a link.
+type finding struct {
 	gone   string // why the link is broken; empty when its record is there
 	record dynamics.Details
 	url    string
@@ -68,10 +68,10 @@ type sight struct {
 
 // look reads the record of a link in the instance where it lives. It changes nothing. An error means that nothing was found
 // out: the instance did not answer, or not as it should, or there is no client for it.
-func (l *Links) look(ctx context.Context, link *ledger.Link, in dynamics.Instance) (sight, error) {
+func (l *Links) look(ctx context.Context, link *ledger.Link, in dynamics.Instance) (finding, error) {
 	client, err := l.opts.client(in)
 	if err != nil {
-		return sight{}, err
+		return finding{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*askTime) // for two records and their descriptions
 	defer cancel()
@@ -85,22 +85,22 @@ func (l *Links) look(ctx context.Context, link *ledger.Link, in dynamics.Instanc
 	})
 	switch {
 	case errors.Is(err, dynamics.ErrDissociated):
-		return sight{gone: "its record was dissociated from the social activity in Dynamics"}, nil
+		return finding{gone: "its record was dissociated from the social activity in Dynamics"}, nil
 	case errors.Is(err, dynamics.ErrGone):
-		return sight{gone: "its record, or its social activity, is gone in Dynamics"}, nil
+		return finding{gone: "its record, or its social activity, is gone in Dynamics"}, nil
 	case err != nil:
-		return sight{}, err
+		return finding{}, err
 	}
-	return sight{record: record, url: client.RecordURL(record.Entity, record.ID)}, nil
+	return finding{record: record, url: client.RecordURL(record.Entity, record.ID)}, nil
 }
 
 // noteTarget notes the target record of a link where it was seen for the first time.
-func (l *Links) noteTarget(ctx context.Context, entry ledger.Entry, seen sight) (ledger.Entry, error) {
-	if !seen.record.Converted || entry.Current().RecordID != uuid.Nil {
+func (l *Links) noteTarget(ctx context.Context, entry ledger.Entry, found finding) (ledger.Entry, error) {
+	if !found.record.Converted || entry.Current().RecordID != uuid.Nil {
 		return entry, nil
 	}
 	noted, err := l.opts.Ledger.Note(ctx, entry, func(link *ledger.Link) {
-		link.RecordEntity, link.RecordID = seen.record.Target.Entity, seen.record.Target.ID
+		link.RecordEntity, link.RecordID = found.record.Target.Entity, found.record.Target.ID
 	})
 	if errors.Is(err, ledger.ErrStale) { // somebody else noted it, or moved the link
 		return entry, nil

@@ -14,8 +14,8 @@ import (
 	"postlink/worker/ledger"
 )
 
-// Instances shows how instances are, and makes the changes of the catalog that need Dynamics' word: which record types and
-// fields there are. What needs none goes to the catalog itself. Errors are refusals, or those of catalog.Store.Change.
+// Instances shows how instances are, and makes the changes of the catalog that first ask Dynamics which record types and
+// fields there are. Other changes go to the catalog itself. Errors are refusals, or those of catalog.Store.Change.
 type Instances struct{ opts *Options }
 
 // Status is how an instance is, for people.

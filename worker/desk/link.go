@@ -139,7 +139,7 @@ func (l *Links) free(ctx context.Context, post *Post) error {
 	}
 	entry, link := *post.Entry, post.Entry.Current()
 	if link.State == ledger.Queued {
-		// Its outbox holds it already, but for the rarest mishaps; these a person mends by asking again.
+		// The outbox should hold it. If the entry is missing there, this puts it back.
 		if err := l.opts.Outboxes.Put(ctx, entry, post.Data); err != nil && !errors.Is(err, outbox.ErrFull) {
 			return err
 		}
@@ -155,15 +155,15 @@ func (l *Links) free(ctx context.Context, post *Post) error {
 	case in.Disabled:
 		return alreadyLinked(entry)
 	default:
-		seen, err := l.look(ctx, link, in)
+		found, err := l.look(ctx, link, in)
 		if ctx.Err() != nil {
 			return unanswered(ctx, in.Name, err)
 		}
-		if err != nil { // as long as nobody knows better, the link stays
+		if err != nil { // nothing was found out, so the link stays
 			return alreadyLinked(entry)
 		}
-		if gone = seen.gone; gone == "" {
-			if entry, err = l.noteTarget(ctx, entry, seen); err != nil {
+		if gone = found.gone; gone == "" {
+			if entry, err = l.noteTarget(ctx, entry, found); err != nil {
 				return err
 			}
 			return alreadyLinked(entry)

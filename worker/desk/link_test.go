@@ -174,7 +174,7 @@ func TestOfManyPeopleWhoLinkAPostOneDoes(t *testing.T) {
 		}
 		linked++
 		if by := w.current(1).Decided().By; by != fmt.Sprint("person ", i) {
-			t.Errorf("person %d was told to have linked the post, but %s did", i, by)
+			t.Errorf("the answer says that person %d linked the post, but %s did", i, by)
 		}
 	}
 	if linked != 1 || len(w.entry(1).Links) != 1 || w.events(ledger.Queued) != 1 {
@@ -198,7 +198,7 @@ func TestALinkThatIsDeliveredBeforeItIsDecidedIsNoConflict(t *testing.T) {
 			if err != nil && !errors.Is(err, ledger.ErrStale) {
 				t.Errorf("decide what waits: %v", err)
 			}
-			return bus.Settled()
+			return bus.Ack()
 		})
 	})
 	for id := range 100 {

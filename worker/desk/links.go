@@ -20,7 +20,7 @@ type Links struct {
 	posts *Posts
 }
 
-// Link is a link with what is known of it.
+// Link is a link with the entry of its post and its present instance.
 type Link struct {
 	Entry     ledger.Entry // of its post
 	Link      *ledger.Link // the link itself; in lists the newest of its post

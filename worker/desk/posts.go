@@ -14,7 +14,7 @@ import (
 // Posts finds and lists posts.
 type Posts struct{ opts *Options }
 
-// Post is a post with what is known of it.
+// Post is a post with its links and its dead letter.
 type Post struct {
 	Key      ledger.Key    // zero when its id cannot be read
 	Sequence uint64        // in the posts stream; 0 when it never was there

@@ -28,7 +28,7 @@ const (
 	RefusedEntityUnnamed    = "entity-unnamed"     // several are configured and none was named
 	RefusedEntityUnrelated  = "entity-unrelated"   // cannot be the record of a social activity
 	RefusedFieldUnknown     = "field-unknown"      // the entity has no such field
-	RefusedNotes            = "notes-too-long"     // over 250 characters
+	RefusedNotes            = "notes-too-long"     // longer than payload.MaxNotes
 	RefusedAlreadyLinked    = "already-linked"     // the post has a link, or got one meanwhile
 	RefusedNotLinked        = "not-linked"         // the post has none that could be shown or removed
 	RefusedStillQueued      = "still-queued"       // the link still waits to be delivered

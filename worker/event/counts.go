@@ -31,7 +31,7 @@ type Counts struct {
 	rules map[string]tally
 }
 
-// Count is what is counted of a rule.
+// Count holds the counts of one rule.
 type Count struct {
 	LastMatch time.Time // zero when there was none
 	Matched   int       // links decided
@@ -111,7 +111,7 @@ func (c *Counts) count(m bus.Message) error {
 	return nil
 }
 
-// add changes what is counted of a rule in the hour of a time, and forgets the hours that are too old.
+// add changes the counts of a rule in the hour of a time, and forgets the hours that are too old.
 func (c *Counts) add(rule string, at time.Time, change func(*Count)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,7 +134,7 @@ func (c *Counts) add(rule string, at time.Time, change func(*Count)) {
 // oldest is the hour from which on posts are counted.
 func (c *Counts) oldest() int64 { return c.now().Unix()/3600 - countedHours + 1 }
 
-// Rule is what is counted of a rule.
+// Rule returns the counts of a rule.
 func (c *Counts) Rule(name string) Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-// DefaultAge is how long events are kept, a day more than what is counted.
+// DefaultAge is how long events are kept, a day longer than Counts looks back.
 const DefaultAge = 8 * bus.Day
 
 // Event says that a link changed its state.

@@ -1,5 +1,5 @@
-// Package instance keeps what is known of each instance apart from what the catalog says of it: which organization is behind
-// it, whether it answers, and why it is sent nothing for now. All workers share it, and people see it.
+// Package instance keeps the observed status of each instance, beside its configuration in the catalog: which organization is
+// behind it, whether it answers, and why it is sent nothing for now. All workers share it, and people see it.
 //
 // Nothing depends on it for delivery: a worker that cannot write it goes on.
 package instance
@@ -18,7 +18,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-// Status is what is known of an instance.
+// Status is how an instance was last observed. Parts that are unknown are zero.
 type Status struct {
 	Organization uuid.UUID `json:"organization,omitzero"` // id of the organization behind it
 	Version      string    `json:"version,omitempty"`
@@ -56,7 +56,7 @@ type Statuses struct{ kv jetstream.KeyValue }
 // Open declares the bucket of statuses.
 func Open(ctx context.Context, b *bus.Bus) (*Statuses, error) {
 	kv, err := b.DeclareBucket(ctx, jetstream.KeyValueConfig{
-		Bucket: "instances", Description: "What is known of each Dynamics instance.",
+		Bucket: "instances", Description: "The observed status of each Dynamics instance.",
 	})
 	return &Statuses{kv}, err
 }
@@ -85,7 +85,7 @@ func (s *Statuses) read(ctx context.Context, instance string) (status Status, re
 // lostRace is the pause after a race that was lost to somebody else.
 const lostRace = 10 * time.Millisecond
 
-// Update changes what is known of an instance, whoever else does at the same time. change may be called again.
+// Update changes the status of an instance by compare-and-set. change is called again when somebody else wrote in between.
 func (s *Statuses) Update(ctx context.Context, instance string, change func(*Status)) error {
 	for {
 		status, revision, err := s.read(ctx, instance)
@@ -114,7 +114,7 @@ func (s *Statuses) Update(ctx context.Context, instance string, change func(*Sta
 	}
 }
 
-// Forget deletes what is known of an instance.
+// Forget deletes the status of an instance.
 func (s *Statuses) Forget(ctx context.Context, instance string) error {
 	if err := s.kv.Purge(ctx, instance); err != nil {
 		return fmt.Errorf("forget the status of instance %s: %w", instance, bus.Unreachable(err))

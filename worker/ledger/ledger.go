@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,16 +44,13 @@ type Ledger struct {
 
 // Open declares the ledger's bucket.
 func Open(ctx context.Context, b *bus.Bus, opts Options) (*Ledger, error) {
-	if opts.Age == 0 {
-		opts.Age = DefaultAge
-	}
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
 	kv, err := b.DeclareBucket(ctx, jetstream.KeyValueConfig{
 		Bucket:      "ledger",
 		Description: "Links, by post. Keys are never deleted: they are what keeps a replay from linking twice.",
-		TTL:         opts.Age,
+		TTL:         cmp.Or(opts.Age, DefaultAge),
 	})
 	if err != nil {
 		return nil, err
@@ -157,7 +155,7 @@ func (l *Ledger) Scan(ctx context.Context, visit func(Entry) error) error {
 	return l.watch(ctx, ">", false, visit)
 }
 
-var errHolds = errors.New("what was awaited holds")
+var errHolds = errors.New("the awaited condition holds")
 
 // Await waits until something holds of a post's entry, as it is or comes to be, and returns the entry as it is then.
 func (l *Ledger) Await(ctx context.Context, post Key, holds func(Entry) bool) (Entry, error) {
@@ -230,7 +228,7 @@ func (l *Ledger) Backwards(ctx context.Context, below uint64, visit func(Changed
 	})
 }
 
-// Move brings the current link of an entry, as it was read, to a new state. edit may fill in what is known now; it may be nil.
+// Move brings the current link of an entry, as it was read, to a new state. edit may fill in details; it may be nil.
 // The time of the step is filled in. The error is ErrStale when the entry was changed since, ErrTransition when the state
 // diagram forbids the move; the entry is then returned as it was read.
 func (l *Ledger) Move(ctx context.Context, e Entry, step Step, edit func(*Link)) (Entry, error) {
@@ -249,7 +247,7 @@ func (l *Ledger) Move(ctx context.Context, e Entry, step Step, edit func(*Link))
 	return next, nil
 }
 
-// Note changes what is known of the current link without moving it: a failed attempt, a target record that was seen. The
+// Note changes details of the current link without moving it: a failed attempt, a target record that was seen. The
 // error is ErrStale when the entry was changed since it was read; the entry is then returned as it was read.
 func (l *Ledger) Note(ctx context.Context, e Entry, edit func(*Link)) (Entry, error) {
 	next := e.clone()

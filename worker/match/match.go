@@ -2,8 +2,7 @@
 // them, freezes the decision in the ledger and puts the link into the outbox of its instance.
 //
 // A post is acknowledged when it is in its place: not matched, in an outbox, known to the ledger from before, or a dead letter
-// with a reason. What stands in the way of that for another reason, such as a full outbox, puts the post off; it is never
-// given up. A post that is delivered again is looked up in the ledger first, so that a catalog change between two deliveries
+// with a reason. A post that cannot be handled now, for example because an outbox is full, is put off and never given up. A post that is delivered again is looked up in the ledger first, so that a catalog change between two deliveries
 // makes no second decision.
 //
 // The package knows nothing of Dynamics.
@@ -129,9 +128,9 @@ func (m *Matcher) handle(ctx context.Context, d bus.Delivery) bus.Settlement {
 	result, err := m.place(ctx, d)
 	if err == nil {
 		m.opts.Metrics.posts.WithLabelValues(result).Inc()
-		return bus.Settled()
+		return bus.Ack()
 	}
-	if !errors.Is(err, outbox.ErrFull) { // which lasts, and whose instance says why
+	if !errors.Is(err, outbox.ErrFull) { // that lasts for long, and the status of the instance says why
 		m.log.Warn("cannot handle a post, trying again", zap.Uint64("sequence", d.Sequence), zap.Error(err), zap.Duration("delay", retryPause))
 	}
 	return bus.Again(bus.Spread(retryPause))
@@ -268,7 +267,7 @@ func (m *Matcher) publishFailures(ctx context.Context) {
 	for rule, n := range failed {
 		m.log.Warn("a condition fails and counts as not matched; correct the rule", zap.String("rule", rule), zap.Int("posts", n))
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryPause) // they are counted no more, so a stop must not lose them
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), retryPause) // also while stopping: they were removed above
 	defer cancel()
 	if err := m.opts.Events.PublishFailures(ctx, m.opts.Now(), failed); err != nil {
 		m.log.Warn("cannot publish which conditions failed; the statistics of rules lack them", zap.Error(err))

@@ -9,14 +9,14 @@ const (
 	// noticePause is how often a notice for the same reason is due.
 	noticePause = time.Minute
 
-	// mostReasons bounds the reasons that are told apart: they may quote what is in a post, and a stream of bad posts must
-	// neither fill the log nor the memory.
+	// mostReasons bounds how many reasons are counted separately. Reasons may quote posts, so a stream of bad posts could have
+	// any number of them.
 	mostReasons = 200
 
 	otherReasons = "various"
 )
 
-// notices keep a log from repeating itself: however many posts are bad, each reason is due once a minute, with their number.
+// notices limit repeated log lines: each reason is logged at most once a minute, with the number of posts.
 type notices struct {
 	now func() time.Time
 

@@ -207,7 +207,7 @@ func (w *world) take(instance string, n int, visit func(outbox.Entry)) {
 			if seen++; seen == n {
 				done()
 			}
-			return bus.Settled()
+			return bus.Ack()
 		})
 	if seen != n {
 		w.t.Fatalf("%d links came, want %d", seen, n)

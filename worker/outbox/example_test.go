@@ -38,7 +38,7 @@ func Example() {
 		taken, err := outbox.Read(d.Message)
 		fmt.Println("post", taken.Post, "generation", taken.Generation, "as", taken.Decision.Entity, err)
 		cancel() // one is enough here
-		return bus.Settled()
+		return bus.Ack()
 	})
 	// Output:
 	// 1 link waits <nil>

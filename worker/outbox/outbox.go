@@ -1,8 +1,8 @@
 // Package outbox keeps the links that wait to be delivered, in one queue for each instance, so that an instance that is slow,
 // throttled, disabled or broken fills its own outbox only.
 //
-// An entry names a post's link in the ledger and carries the decision and the post along. It leaves its outbox by being
-// settled only: there is no age and no limit of deliveries, and a full outbox refuses new entries. The package does not know
+// An entry names a post's link in the ledger and carries the decision and the post along. It leaves its outbox only when it
+// is acknowledged: there is no age and no limit of deliveries, and a full outbox refuses new entries. The package does not know
 // how links are delivered.
 package outbox
 

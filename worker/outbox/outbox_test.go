@@ -65,7 +65,7 @@ func take(t *testing.T, o *outbox.Outboxes, instance string, n int) (data []stri
 		if len(data) == n {
 			cancel()
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	return data
 }

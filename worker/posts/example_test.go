@@ -36,7 +36,7 @@ func Example() {
 		if len(taken) == cap(taken) {
 			cancel() // all that there are
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	fmt.Println("taken:", <-taken, <-taken)
 	// Output:

@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	// matchWait is how long a post may stay unacknowledged before NATS gives it to another worker: after so long, what a
-	// killed worker held goes on.
+	// matchWait is how long a post may stay unacknowledged before NATS gives it to another worker, as after a worker was killed.
 	matchWait = 30 * time.Second
 
 	// matchPending bounds the deliveries, over all workers, that are under way or put off. Posts are put off only while an

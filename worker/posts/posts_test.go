@@ -99,7 +99,7 @@ func take(t *testing.T, p *posts.Posts, n int) (bodies []string) {
 		if len(bodies) == n {
 			cancel()
 		}
-		return bus.Settled()
+		return bus.Ack()
 	})
 	return bodies
 }

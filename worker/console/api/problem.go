@@ -27,7 +27,7 @@ const (
 	KindRuleUnknown      = "rule-unknown"
 	KindInstanceExists   = "instance-exists"
 	KindEntityExists     = "entity-exists"
-	KindInUse            = "in-use"            // active rules use what was to be taken away
+	KindInUse            = "in-use"            // active rules use what was to be removed
 	KindRuleUnconfigured = "rule-unconfigured" // the rule's instance or entity cannot take links
 	KindCatalogInvalid   = "catalog-invalid"
 	KindCatalogChanged   = "catalog-changed" // If-Match names an older revision

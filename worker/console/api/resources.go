@@ -20,7 +20,7 @@ type List[T any] struct {
 	Items []T `json:"items" nullable:"false"`
 }
 
-// Instance is an organization that posts are linked to, and what is known of its state.
+// Instance is an organization that posts are linked to, with its observed status.
 type Instance struct {
 	Name     string   `json:"name" example:"contoso"`
 	URL      string   `json:"url" example:"https://contoso.crm.dynamics.com"`
@@ -71,7 +71,7 @@ type NewInstance struct {
 	Auth    Auth   `json:"auth"`
 }
 
-// InstanceChange changes how an instance is reached. What is absent stays.
+// InstanceChange changes how an instance is reached. Absent members stay as they are.
 type InstanceChange struct {
 	URL  string `json:"url,omitempty" maxLength:"2000" doc:"Address of the organization"`
 	Auth *Auth  `json:"auth,omitempty" doc:"Replaces the whole of it"`
@@ -103,7 +103,7 @@ type Field struct {
 	Type  string `json:"type" doc:"Attribute type of Dynamics" example:"String"`
 }
 
-// Refresh is what was found when the metadata of an instance was read again.
+// Refresh is the result of reading the metadata of an instance again.
 type Refresh struct {
 	At           time.Time `json:"at"`
 	Organization string    `json:"organization"`
@@ -170,7 +170,7 @@ type Post struct {
 	Reason     string `json:"reason,omitempty" doc:"Why it is dead"`
 }
 
-// Author is who wrote a post.
+// Author is the author of a post.
 type Author struct {
 	ID       string `json:"id,omitempty"`
 	Handle   string `json:"handle,omitempty"`
@@ -186,7 +186,7 @@ type PostHistory struct {
 	Links    []Link    `json:"links" nullable:"false" doc:"All links, the oldest first"`
 }
 
-// Decision is who decided on a link, and under which catalog.
+// Decision is the decision on a link: by whom, when, and under which catalog.
 type Decision struct {
 	Rule    string    `json:"rule,omitempty" doc:"The rule that took the post; absent for a manual link"`
 	Catalog string    `json:"catalog,omitempty" doc:"Id of the catalog revision in force then"`
@@ -294,7 +294,7 @@ type DeadLetter struct {
 	Cut           bool      `json:"cut,omitempty" doc:"The post was too large to be kept whole, and cannot be sent again"`
 }
 
-// DeadLetterContent is a dead letter with what it holds.
+// DeadLetterContent is a dead letter with the post that it holds.
 type DeadLetterContent struct {
 	DeadLetter
 	Event string `json:"event" doc:"The post as it arrived"`
@@ -311,7 +311,7 @@ type Redriven struct {
 	Link *Link  `json:"link,omitempty" doc:"Of a link: the new one"`
 }
 
-// Revision says which catalog, by whom, when and why.
+// Revision names a revision of the catalog, with its author, time and message.
 type Revision struct {
 	Number  uint64    `json:"number" doc:"Grows with every change; also the ETag"`
 	ID      string    `json:"id" doc:"SHA-256 of the content"`
@@ -363,7 +363,7 @@ type LinkEvent struct {
 	At         time.Time `json:"at"`
 }
 
-// Alive is the first event of the stream, and what it sends while nothing happens.
+// Alive is the first event of the stream. It is sent again while there are no others, to keep the connection open.
 type Alive struct {
 	At time.Time `json:"at"`
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -40,6 +41,14 @@ func Usage(format string, args ...any) error {
 // Config makes an error of a wrong configuration.
 func Config(format string, args ...any) error {
 	return &CodedError{ExitConfig, fmt.Errorf(format, args...)}
+}
+
+// CheckRate refuses a --rate that is no number of things a second; 0 is as fast as it goes.
+func CheckRate(rate float64, things string) error {
+	if rate < 0 || math.IsNaN(rate) || math.IsInf(rate, 0) {
+		return Usage("--rate %v: give the %s a second, or 0 for as fast as it goes", rate, things)
+	}
+	return nil
 }
 
 // FileError is the usage error of a file that a command was given and cannot open; what says what belongs there.

@@ -64,6 +64,7 @@ func (p *Printer[T]) Page(items []T) error {
 	return err
 }
 
+// array prints items as members of the JSON array, which the first of them opens.
 func (p *Printer[T]) array(items []T) error {
 	for _, item := range items {
 		before := ",\n    "
@@ -132,6 +133,8 @@ func Show(cmd *cobra.Command, asJSON bool, thing any, facts ...Fact) error {
 	return err
 }
 
+// factLines puts the values below each other, behind their names. Lines after the first of a value have no name; terminal is
+// the width, 0 for no limit.
 func factLines(facts []Fact, terminal int) string {
 	var text strings.Builder
 	names := 0

@@ -48,6 +48,7 @@ func Prepare(root *cobra.Command) {
 	checkArguments(root)
 }
 
+// checkArguments makes a wrong number of arguments a usage error, for a command and all below it.
 func checkArguments(cmd *cobra.Command) {
 	check := cmd.Args
 	if check == nil {

@@ -66,6 +66,7 @@ func (l *layout) fit(room int) {
 	}
 }
 
+// leastOf is the width below which a column is not shortened; natural is the one that its cells need.
 func (l *layout) leastOf(c Column, natural int) int {
 	switch {
 	case c.Cause:
@@ -76,10 +77,12 @@ func (l *layout) leastOf(c Column, natural int) int {
 	return natural
 }
 
+// least is the width of the table with every column at its narrowest.
 func (l *layout) least() int {
 	return l.sum(func(i int) int { return l.leastOf(l.columns[i], l.widths[i]) })
 }
 
+// total is the present width of the table.
 func (l *layout) total() int { return l.sum(func(i int) int { return l.widths[i] }) }
 
 func (l *layout) sum(width func(i int) int) int {
@@ -106,6 +109,7 @@ func (l *layout) dropNext() bool {
 	return next >= 0
 }
 
+// head is the line with the names of the columns.
 func (l *layout) head() string {
 	heads := make([]string, len(l.columns))
 	for i, c := range l.columns {

@@ -118,6 +118,7 @@ func clusters(line string) iter.Seq2[string, int] {
 	}
 }
 
+// runeWidth is how many columns a rune takes by itself (Unicode UAX 11).
 func runeWidth(r rune) int {
 	switch {
 	case invisible(r):

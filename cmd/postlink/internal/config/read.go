@@ -97,6 +97,7 @@ func (c *Config) read(root source.Node) {
 	c.readTokens(top["tokens"])
 }
 
+// readReplicas refuses more than one copy in the embedded server, which is no cluster.
 func (c *Config) readReplicas(f map[string]source.Node) {
 	count(f, "replicas", &c.NATS.Replicas, 5)
 	if n, given := f["replicas"]; given && c.NATS.Replicas > 1 && c.NATS.URL == "" {
@@ -104,6 +105,7 @@ func (c *Config) readReplicas(f map[string]source.Node) {
 	}
 }
 
+// readTokens reads the tokens. Messages about a token never show its line: people write the token itself there by mistake.
 func (c *Config) readTokens(list source.Node) {
 	if empty(list) {
 		return
@@ -151,12 +153,14 @@ func empty(n source.Node) bool {
 	return !n.IsMapping() && n.Scalar() == "" && len(n.ReportTo(nil).Items()) == 0
 }
 
+// text reads a text that may not be empty. Like the functions below it leaves the default where the key is absent.
 func text(of map[string]source.Node, key string, to *string) {
 	if n, given := of[key]; given {
 		*to = n.Text()
 	}
 }
 
+// word reads one of a few words.
 func word(of map[string]source.Node, key string, to *string, words ...string) {
 	n, given := of[key]
 	if !given {
@@ -167,6 +171,7 @@ func word(of map[string]source.Node, key string, to *string, words ...string) {
 	}
 }
 
+// address reads a host and port to listen on.
 func address(of map[string]source.Node, key string, to *string) {
 	n, given := of[key]
 	if !given {
@@ -179,6 +184,7 @@ func address(of map[string]source.Node, key string, to *string) {
 	}
 }
 
+// webAddress reads an http or https URL.
 func webAddress(of map[string]source.Node, key string, to *string) {
 	n, given := of[key]
 	if !given {
@@ -191,6 +197,7 @@ func webAddress(of map[string]source.Node, key string, to *string) {
 	}
 }
 
+// count reads a whole number from 0 to most.
 func count[T int | int64](of map[string]source.Node, key string, to *T, most T) {
 	n, given := of[key]
 	if !given {
@@ -208,6 +215,7 @@ func count[T int | int64](of map[string]source.Node, key string, to *T, most T) 
 	*to = T(v)
 }
 
+// duration reads a span of time, as in 90s, 12h or 7d.
 func duration(of map[string]source.Node, key string, to *time.Duration) {
 	n, given := of[key]
 	if !given {

@@ -33,6 +33,7 @@ type stage struct {
 	labels map[string]map[string]string // what people call an entity, by instance and logical name
 }
 
+// newStage makes a sandbox for each instance and listens on a free port. close it, or run it, which closes it too.
 func newStage(ctx context.Context, c *catalog.Catalog) (*stage, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -75,6 +76,7 @@ func (s *stage) label(ctx context.Context, instance, entity string) string {
 	return entity
 }
 
+// readLabels asks an instance for the names of its record types; none when it does not answer.
 func (s *stage) readLabels(ctx context.Context, instance string) map[string]string {
 	client, err := s.dial(dynamics.Instance{Name: instance})
 	if err != nil {
@@ -102,6 +104,7 @@ func (s *stage) run(ctx context.Context) error {
 	return g.Wait()
 }
 
+// close ends listening, for a stage that is not run.
 func (s *stage) close() { _ = s.listener.Close() }
 
 // writeRecords writes every record of every sandbox, one JSON object a line.

@@ -63,6 +63,7 @@ func Text(name string, posts []byte) (*File, error) {
 	return f, nil
 }
 
+// spoolFrom copies all of in to a temporary file, which Close removes.
 func (f *File) spoolFrom(in io.Reader) error {
 	spool, err := os.CreateTemp("", "postlink-posts-")
 	if err != nil {
@@ -129,6 +130,7 @@ func (f *File) recognise() error {
 	return f.recogniseText(bytes.TrimSpace(start))
 }
 
+// recogniseText refuses JSON that is not one document a line; start is how the unpacked file begins.
 func (f *File) recogniseText(start []byte) error {
 	line, _, several := bytes.Cut(start, []byte("\n"))
 	line = bytes.TrimSpace(line)
