@@ -25,7 +25,7 @@ func (f *authFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.clientID, "client-id", "", "application `ID` of the app registration")
 	cmd.Flags().StringVar(&f.secretEnv, "secret-env", "", "environment `VARIABLE` of the server that holds the client secret")
 	cmd.Flags().StringVar(&f.secretFile, "secret-file", "", "`FILE` of the server that holds the client secret")
-	cmd.Flags().StringVar(&f.authority, "authority", "", "login `HOST` of a sovereign cloud")
+	cmd.Flags().StringVar(&f.authority, "authority", "", "login `URL` of a sovereign cloud, as in https://login.microsoftonline.us")
 	cmd.Flags().StringVar(&f.tokenEnv, "token-env", "", "environment `VARIABLE` of the server that holds the token of a sandbox")
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`FILE` of the server that holds the token of a sandbox")
 }
