@@ -83,12 +83,12 @@ func TestATokenThatIsMadeIsOneThatTheConfigurationTakes(t *testing.T) {
 	t.Parallel()
 	made := map[string]console.Token{}
 	for _, role := range roles {
-		said := runAt(t, "", "", "token", "create", "--role", role, "--name", "ann@example.com").exits(0).
+		said := runAt(t, "", "", "token", "create", "--role", role, "--name", role+"@example.com").exits(0).
 			warns("it is shown only now", "The second line belongs under tokens: in the configuration")
 		secret, entry, _ := strings.Cut(said.out, "\n")
 		cfg, err := config.Read("postlink.yaml", []byte("tokens:\n"+entry))
 		must(t, err)
-		if len(cfg.Tokens) != 1 || cfg.Tokens[0].Role.String() != role || cfg.Tokens[0].Name != "ann@example.com" || cfg.Tokens[0].Hash != sha256.Sum256([]byte(secret)) {
+		if len(cfg.Tokens) != 1 || cfg.Tokens[0].Role.String() != role || cfg.Tokens[0].Name != role+"@example.com" || cfg.Tokens[0].Hash != sha256.Sum256([]byte(secret)) {
 			t.Errorf("%s became %+v", said.out, cfg.Tokens)
 		}
 		if _, again := made[secret]; again || len(secret) < 26 || strings.Contains(entry, secret) {

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -136,6 +137,12 @@ func TestMistakesAreSaidInWordsWithTheirPlace(t *testing.T) {
 		"a token twice": {
 			"tokens: [{name: a, role: reader, sha256: " + hash + "}, {name: b, role: reader, sha256: " + hash + "}]", "this token is given twice",
 		},
+		"two tokens of one name": {
+			"tokens:\n  - {name: a, role: reader, sha256: " + hash + "}\n  - {name: a, role: manager, sha256: " + strings.Repeat("ab", 32) + "}",
+			"f.yaml:3:5: two tokens are named a; give each its own name",
+		},
+		"a token of no name":  {"tokens: [{name: '', role: reader, sha256: " + hash + "}]", "f.yaml:1:10: "},
+		"a number for a name": {"tokens: [{name: 7, role: reader, sha256: " + hash + "}]", `f.yaml:1:17: 7 is a number, not a text`},
 		"no YAML":             {"nats: {url: [", "f.yaml:1:"},
 		"a second document":   {"log: {level: info}\n---\nlog: {level: warn}", "f.yaml:2:1: a second document starts here"},
 		"a list for the file": {"- listen: x", "f.yaml:1:1: "},
@@ -153,6 +160,59 @@ func TestMistakesAreSaidInWordsWithTheirPlace(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Each key that takes a value of a kind refuses others at its place, wherever it stands in the file.
+func TestEachKeyRefusesWhatItDoesNotTake(t *testing.T) {
+	t.Parallel()
+	for keys, bad := range map[string]string{
+		"listen data.listen":   "nowhere",
+		"console.url":          "ftp://postlink.example",
+		"data.sync":            "often",
+		"posts.max_age":        "a week",
+		"ledger.max_age":       "-7d",
+		"dead.max_age":         "30",
+		"delivery.max_age":     "7days",
+		"nats.replicas":        "three",
+		"posts.max_bytes":      "1GB",
+		"outbox.max_entries":   "1e6",
+		"delivery.slots":       "1001",
+		"log.level":            "INFO",
+		"nats.url nats.tls.ca": "[a, b]",
+		"nats.credentials nats.namespace nats.tls.cert nats.tls.key data.dir posts.stream posts.subjects": "7",
+	} {
+		for key := range strings.FieldsSeq(keys) {
+			var text strings.Builder
+			parts := strings.Split(key, ".")
+			for i, part := range parts {
+				text.WriteString("\n" + strings.Repeat("  ", i) + part + ":")
+			}
+			text.WriteString(" " + bad)
+			want := fmt.Sprintf("f.yaml:%d:%d: ", len(parts)+1, 2*(len(parts)-1)+len(parts[len(parts)-1])+3)
+			_, err := config.Read("f.yaml", []byte(text.String()))
+			var problems source.Problems
+			if !errors.As(err, &problems) || len(problems) != 1 || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("%s: %s: %v, want one problem at %q", key, bad, err, want)
+			}
+		}
+	}
+}
+
+func TestAFileThatCannotBeReadSaysWhatBelongsThere(t *testing.T) {
+	t.Parallel()
+	if _, err := config.Load(t.TempDir()); err == nil || !strings.Contains(err.Error(), "name a YAML file with --config") {
+		t.Errorf("a folder: %v", err)
+	}
+}
+
+func TestTheConsoleURLIsJoinedToPathsOnce(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{"https://x.example/": "https://x.example", "https://x.example": "https://x.example", "https://x.example/a//": "https://x.example/a"} {
+		c, err := config.Read("f.yaml", []byte("console: {url: "+url+"}"))
+		if got := c.Worker().ConsoleURL; err != nil || got != want {
+			t.Errorf("%s: %q, %v", url, got, err)
+		}
 	}
 }
 

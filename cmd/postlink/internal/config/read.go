@@ -124,7 +124,10 @@ func (c *Config) readTokens(list source.Node) {
 		}
 		name, role, hash := f["name"].Text(), f["role"].Text(), f["sha256"].Scalar()
 		if name == "" || role == "" {
-			continue // reported by Text
+			if f["name"].Scalar() == "" || f["role"].Scalar() == "" { // any other value was reported by Text
+				item.Report("a token needs a name and a role; postlink token create prints a whole entry")
+			}
+			continue
 		}
 		token, err := console.ParseToken(name, role, hash)
 		if err != nil {
@@ -133,6 +136,10 @@ func (c *Config) readTokens(list source.Node) {
 		}
 		if slices.ContainsFunc(c.Tokens, func(t console.Token) bool { return t.Hash == token.Hash }) {
 			item.Report("this token is given twice; make one for each person with: postlink token create")
+			continue
+		}
+		if slices.ContainsFunc(c.Tokens, func(t console.Token) bool { return t.Name == token.Name }) {
+			item.Report("two tokens are named %s; give each its own name", token.Name)
 			continue
 		}
 		c.Tokens = append(c.Tokens, token)
