@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
 	"postlink/cmd/postlink/internal/app"
@@ -22,16 +21,14 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/console"
 	"postlink/worker/event"
 	"postlink/worker/ledger"
 )
 
-// nats.go forgets to end the goroutine of asynchronous publishing when it starts after the connection was closed.
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("github.com/nats-io/nats.go/jetstream.(*jetStream).resetPendingAcksOnReconnect"))
-}
+func TestMain(m *testing.M) { bustest.Main(m) }
 
 const rulesYAML = `
 instances:
@@ -56,9 +53,8 @@ type running struct {
 // start runs an App; change may change its options.
 func start(t *testing.T, change ...func(*app.Options)) *running {
 	t.Helper()
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	t.Cleanup(server.Shutdown)
+	server := bustest.Server(t)
+	var err error
 	r := &running{ended: make(chan error, 1)}
 	r.contoso, err = sandbox.New(sandbox.Options{Name: "contoso", Tokens: []string{"t"}})
 	must(t, err)
@@ -237,9 +233,7 @@ func TestWhatCannotBePutTogetherIsRefusedAndLeavesNothingBehind(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "NATS") {
 		t.Errorf("without NATS: %v", err)
 	}
-	server, err := bus.StartServer(t.Context(), bus.ServerOptions{Dir: t.TempDir(), SyncInterval: time.Minute})
-	must(t, err)
-	defer server.Shutdown()
+	server := bustest.Server(t)
 	token, err := console.ParseToken("ann", "reader", fmt.Sprintf("%064d", 1))
 	must(t, err)
 	a, err := app.New(t.Context(), app.Options{
