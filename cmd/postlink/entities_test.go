@@ -34,6 +34,7 @@ func TestFieldsAreMovedAndReplacedInTheirOrder(t *testing.T) {
 		{"--up title", []string{"title", "createdon", "ticketnumber"}}, // the first stays
 		{"--down title", []string{"createdon", "title", "ticketnumber"}},
 		{"--down ticketnumber", []string{"createdon", "title", "ticketnumber"}}, // the last stays
+		{"--up title", []string{"title", "createdon", "ticketnumber"}},
 		{"statuscode title", []string{"statuscode", "title"}},
 	} {
 		said := w.run("entities fields contoso incident " + step.change)

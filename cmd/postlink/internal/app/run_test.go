@@ -220,7 +220,7 @@ func TestAStopEndsStreamsOfEvents(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
-	if _, err := net.DialTimeout("tcp", strings.TrimPrefix(r.URL(), "http://"), time.Second); err == nil {
+	if _, err := (&net.Dialer{Timeout: time.Second}).DialContext(t.Context(), "tcp", strings.TrimPrefix(r.URL(), "http://")); err == nil {
 		t.Error("the console still listens")
 	}
 }

@@ -46,7 +46,8 @@ func TestGzipThatIsDamagedFurtherOnIsNoticedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestATextIsAFileThatLeavesNothingBehind(t *testing.T) { //nolint:paralleltest // it changes where temporary files are made
+// It changes where temporary files are made, so it runs alone.
+func TestATextIsAFileThatLeavesNothingBehind(t *testing.T) {
 	dir := t.TempDir()
 	t.Setenv("TMPDIR", dir)
 	f, err := feed.Text("samples", []byte(posts(2)+"\nnonsense\n"))
