@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -39,7 +40,7 @@ const (
 	widest = 64 * window
 )
 
-// A message that the server counted may be late, or deleted meanwhile: after quietWait the server is asked, and after mostQuiet
+// A message that is there may be late, or deleted before it comes: after quietWait the server is asked again, and after mostQuiet
 // such waits in a row the read fails.
 const (
 	quietWait = 200 * time.Millisecond
@@ -93,38 +94,66 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 	return nil
 }
 
-// between reads what a stream holds from one sequence up to, but without, another.
+// between reads what a stream holds from one sequence up to, but without, another. Only a look at the stream says that nothing
+// more is there: the server's count of what a consumer is still to get can be too low when messages are deleted while it is made.
 func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
+	for quiet := 0; from < to; quiet++ {
+		from, err = following(ctx, stream, r.Subjects, from)
+		if err != nil || from >= to {
+			return messages, err
+		}
+		if quiet == mostQuiet {
+			return nil, errLost
+		}
+		some, err := some(ctx, stream, r, from, to)
+		if err != nil {
+			return nil, err
+		}
+		if len(some) > 0 {
+			messages, from, quiet = append(messages, some...), some[len(some)-1].Sequence+1, 0
+		}
+	}
+	return messages, nil
+}
+
+// following is the first sequence from one on at which a stream holds what is asked for; the highest there can be when there is
+// none.
+func following(ctx context.Context, stream jetstream.Stream, subjects []string, from uint64) (uint64, error) {
+	if len(subjects) == 0 {
+		subjects = []string{">"}
+	}
+	first := uint64(math.MaxUint64)
+	for _, subject := range subjects {
+		msg, err := stream.GetMsg(ctx, from, jetstream.WithGetMsgSubject(subject))
+		switch {
+		case err == nil:
+			first = min(first, msg.Sequence)
+		case !errors.Is(err, jetstream.ErrMsgNotFound):
+			return 0, err
+		}
+	}
+	return first, nil
+}
+
+// some reads what a stream holds from one sequence up to, but without, another, or only the first part of it.
+func some(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
 	consumer, err := stream.CreateConsumer(ctx, reading(r.Subjects, from, r.HeadersOnly))
 	if err != nil {
 		return nil, err
 	}
 	defer func() { forget(ctx, stream, consumer, err) }()
-	if consumer.CachedInfo().NumPending == 0 {
-		return nil, nil
-	}
 	iterator, err := consumer.Messages(jetstream.PullMaxMessages(window))
 	if err != nil {
 		return nil, err
 	}
 	defer iterator.Stop()
-	for delivered, quiet := uint64(0), 0; ; {
+	for delivered := uint64(1); ; delivered++ {
 		msg, err := iterator.Next(jetstream.NextMaxWait(quietWait))
 		switch {
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case errors.Is(err, nats.ErrTimeout) || errors.Is(err, jetstream.ErrNoHeartbeat):
-			if quiet++; quiet > mostQuiet {
-				return nil, errLost
-			}
-			info, err := consumer.Info(ctx)
-			if err != nil {
-				return nil, err
-			}
-			if info.NumPending == 0 && info.Delivered.Consumer == delivered { // the rest was deleted since it was counted
-				return messages, nil
-			}
-			continue
+			return messages, nil
 		case err != nil:
 			return nil, err
 		}
@@ -132,10 +161,10 @@ func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint
 		if err != nil {
 			return nil, err
 		}
-		if delivered++; meta.Sequence.Consumer != delivered {
+		if meta.Sequence.Consumer != delivered {
 			return nil, errLost
 		}
-		if quiet = 0; meta.Sequence.Stream >= to {
+		if meta.Sequence.Stream >= to {
 			return messages, nil
 		}
 		messages = append(messages, stored(msg, meta))
