@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -105,19 +106,18 @@ func Run(ctx context.Context, opts Options) (summary Summary, err error) {
 	if opts.Ready != nil {
 		opts.Ready(Addresses{Console: a.URL(), NATS: server.URL()})
 	}
+	// What stands around the worker ends after it, so that the last links are shown as the others are.
+	around, leave := context.WithCancel(context.WithoutCancel(ctx))
+	defer leave()
+	shown := &lines{app: a, stage: stage, show: opts.Linked}
+	var surroundings errgroup.Group
+	surroundings.Go(func() error {
+		defer stop() // without instances there is nothing to play
+		return stage.run(around)
+	})
+	surroundings.Go(func() error { return shown.run(around) })
 	g, work := errgroup.WithContext(work)
-	g.Go(func() error { return stage.run(work) })
 	g.Go(func() error { return a.Run(work) })
-	if opts.Linked != nil {
-		g.Go(func() error {
-			return a.Events.Follow(work, 0, func(e event.Event) error {
-				if e.State == ledger.Linked {
-					opts.Linked(Made{e, textOf(work, a.Posts, e.PostSequence), stage.label(work, e.Instance, e.Entity)})
-				}
-				return nil
-			})
-		})
-	}
 	g.Go(func() error {
 		result, err := opts.Posts.Publish(work, a.Posts, feed.Options{Rate: opts.Rate})
 		summary.Posts = result.Published
@@ -130,15 +130,54 @@ func Run(ctx context.Context, opts Options) (summary Summary, err error) {
 		}
 		return err
 	})
-	if err := g.Wait(); err != nil {
+	err = g.Wait()
+	summary.Seconds = float64(time.Since(began).Milliseconds()) / 1000
+	if err == nil {
+		err = count(around, a, stage, &summary)
+	}
+	if err == nil {
+		shown.catchUp(around, summary.Linked)
+	}
+	leave()
+	if err := errors.Join(err, surroundings.Wait()); err != nil {
 		return Summary{}, err
 	}
-	summary.Seconds = float64(time.Since(began).Milliseconds()) / 1000
-	if err := count(context.WithoutCancel(ctx), a, stage, &summary); err != nil || opts.Records == "" {
-		return summary, err
+	if opts.Records == "" {
+		return summary, nil
 	}
 	return summary, stage.writeRecords(opts.Records)
 }
+
+// lines shows each link that is made. Links are read from the events, so they are shown a moment after they are made.
+type lines struct {
+	app   *app.App
+	stage *stage
+	show  func(Made) // nil shows nothing
+	shown atomic.Int64
+}
+
+func (l *lines) run(ctx context.Context) error {
+	if l.show == nil {
+		return nil
+	}
+	return l.app.Events.Follow(ctx, 0, func(e event.Event) error {
+		if e.State == ledger.Linked {
+			l.show(Made{e, textOf(ctx, l.app.Posts, e.PostSequence), l.stage.label(ctx, e.Instance, e.Entity)})
+			l.shown.Add(1)
+		}
+		return nil
+	})
+}
+
+// catchUp waits a moment until as many links are shown.
+func (l *lines) catchUp(ctx context.Context, links int) {
+	for end := time.Now().Add(lastLines); l.show != nil && l.shown.Load() < int64(links) && time.Now().Before(end); {
+		bus.Sleep(ctx, 10*time.Millisecond)
+	}
+}
+
+// lastLines is how long the last links may take to be shown after a stop.
+const lastLines = 2 * time.Second
 
 // fill puts the samples where nothing is given.
 func (o *Options) fill() (err error) {
