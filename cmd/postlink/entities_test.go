@@ -62,6 +62,7 @@ func TestRecordDetailsFollowTheOrderOfTheFields(t *testing.T) {
 	w.linked(1)
 	w.run("links show @1").prints(`(?s)^Case Title .*^Case Number .*^Created On `)
 	w.run("entities fields contoso incident createdon ticketnumber title")
+	w.follows()
 	w.run("links show @1").prints(`(?s)^Created On .*^Case Number .*^Case Title `)
 }
 
