@@ -115,7 +115,7 @@ func TestAPostIsShownWithWhoDecidedAndWhatBecameOfIt(t *testing.T) {
 		"^URL +https://twitter.com/ann/status/1$", "^Text +late again$", "^State +linked contoso$", "^Decided by +rule delays, 20.*, catalog [0-9a-f]{12}$",
 		"^Link 1 +contoso incident, notes: call back$", "^ +20.* queued +by rule delays$", "^ +20.* linked +by postlink$")
 	w.run("posts show twitter/2").prints("^State +not linked$").lacks("^Decided by", "^Link 1", "^Dead")
-	w.run("posts show twitter/3").prints("^State +not linked \\(dead\\)$", "^Dead +.*0x80048408", "^ +20.* dead +by postlink: .*0x80048408")
+	w.run("posts show twitter/3").prints("^State +not linked \\(dead\\)$", "^Dead +.*0x80048408.*; look with: postlink dead show 1$", "^ +20.* dead +by postlink: .*0x80048408")
 	w.run("posts show @4").prints("^Post +twitter/4 @4$", "^Problem ", "^State +dead$", "^Dead +.*; look with: postlink dead show 2$")
 	w.run("posts show 5").prints("^State +not linked \\(removed\\)$", "^ +20.* removed +by ")
 	w.run("posts show @6").prints("^State +queued contoso$", "^Instance state +(retrying|parked)")

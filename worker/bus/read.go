@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -54,7 +55,8 @@ const (
 	deleteWait = time.Second
 )
 
-// Backwards calls visit with what was asked for, newest first, until it returns false or an error.
+// Backwards calls visit with what was asked for, newest first, until it returns false or an error. Where a stream keeps one message
+// a subject, a message below the newest window that is replaced meanwhile is passed over.
 func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more bool, err error)) error {
 	stream, err := b.js.Stream(ctx, r.Stream)
 	if err != nil {
@@ -65,8 +67,10 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 		return nil
 	}
 	next := state.LastSeq + 1
+	to := next + window // also what comes meanwhile, as it may replace what was there
 	if r.Below != 0 {
 		next = min(next, r.Below)
+		to = next
 	}
 	size := uint64(window)
 	for next > state.FirstSeq {
@@ -74,9 +78,12 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 		if next > from+size {
 			from = next - size
 		}
-		messages, err := between(ctx, stream, r, from, next)
+		messages, err := between(ctx, stream, r, from, to)
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", r.Stream, Unreachable(err))
+		}
+		if stream.CachedInfo().Config.MaxMsgsPerSubject == 1 {
+			messages = newestOfEach(messages)
 		}
 		for _, message := range slices.Backward(messages) {
 			if message.At.Before(r.Since) {
@@ -86,12 +93,21 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 				return err
 			}
 		}
-		next = from
+		next, to = from, from
 		if size = min(2*size, widest); len(messages) > window/4 {
 			size = window
 		}
 	}
 	return nil
+}
+
+// newestOfEach leaves out messages that were replaced by another while they were read.
+func newestOfEach(messages []Message) []Message {
+	last := map[string]uint64{}
+	for _, m := range messages {
+		last[m.Subject] = m.Sequence
+	}
+	return slices.DeleteFunc(messages, func(m Message) bool { return m.Sequence != last[m.Subject] })
 }
 
 // between reads what a stream holds from one sequence up to, but without, another. Only a look at the stream says that nothing
@@ -200,90 +216,6 @@ func stored(msg jetstream.Msg, meta *jetstream.MsgMetadata) Message {
 	return Message{Sequence: meta.Sequence.Stream, At: meta.Timestamp, Subject: msg.Subject(), Header: msg.Headers(), Data: msg.Data()}
 }
 
-// Start says where following a stream begins. Its zero value begins with what comes from now on.
-type Start struct {
-	After uint64    // behind this sequence, or with what comes from now on when the stream does not reach it; or
-	Since time.Time // at this time
-}
-
-// ErrStreamGone says that a stream was deleted while it was followed. If it was made anew, its sequences begin at 1 again.
-var ErrStreamGone = errors.New("the stream was deleted")
-
-// Follow calls visit with what a stream holds from a start on, and then with what comes, until ctx ends, which is no error, or
-// visit returns an error. It goes on where it was after NATS was lost. The error is ErrStreamGone when the stream is deleted.
-func (b *Bus) Follow(ctx context.Context, name string, start Start, visit func(Message) error) error {
-	stream, err := b.js.Stream(ctx, name)
-	if err != nil {
-		return fmt.Errorf("follow stream %s: %w", name, Unreachable(err))
-	}
-	info := stream.CachedInfo()
-	cfg := reading(nil, info.State.LastSeq+1, false)
-	switch {
-	case start.After != 0:
-		cfg.OptStartSeq = min(start.After, info.State.LastSeq) + 1
-	case !start.Since.IsZero():
-		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &start.Since
-	}
-	var stop error
-	for {
-		err := follow(ctx, stream, cfg, func(m Message) error {
-			cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartSequencePolicy, m.Sequence+1, nil
-			stop = visit(m)
-			return stop
-		})
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case stop != nil:
-			return stop
-		}
-		now, _, lookErr := b.StreamInfo(ctx, name)
-		switch {
-		case lookErr == nil && (now == nil || !now.Created.Equal(info.Created)):
-			return fmt.Errorf("follow stream %s: %w", name, ErrStreamGone)
-		case lookErr == nil && !resumable(err):
-			return fmt.Errorf("follow stream %s: %w", name, err)
-		}
-		Sleep(ctx, resumeWait)
-	}
-}
-
-// resumable reports whether following can go on with a new consumer after an error.
-func resumable(err error) bool {
-	err = Unreachable(err)
-	return errors.Is(err, ErrUnreachable) || errors.Is(err, jetstream.ErrConsumerDeleted) || errors.Is(err, jetstream.ErrConsumerNotFound)
-}
-
-// follow visits what a new consumer delivers until something breaks or visit returns an error.
-func follow(ctx context.Context, stream jetstream.Stream, cfg jetstream.ConsumerConfig, visit func(Message) error) (err error) {
-	consumer, err := stream.CreateConsumer(ctx, cfg)
-	if err != nil {
-		return err
-	}
-	defer func() { forget(ctx, stream, consumer, err) }()
-	iterator, err := consumer.Messages(jetstream.PullHeartbeat(heartbeat), jetstream.PullExpiry(30*heartbeat))
-	if err != nil {
-		return err
-	}
-	defer iterator.Stop()
-	for delivered := uint64(1); ; delivered++ {
-		msg, err := iterator.Next(jetstream.NextContext(ctx))
-		if err != nil {
-			return err
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return err
-		}
-		if meta.Sequence.Consumer != delivered {
-			return errLost
-		}
-		if err := visit(stored(msg, meta)); err != nil {
-			return err
-		}
-	}
-}
-
 // Message reads one message of a stream by its sequence. The error is ErrNoMessage when there is none.
 func (b *Bus) Message(ctx context.Context, stream string, sequence uint64) (Message, error) {
 	return b.one(ctx, stream, func(s jetstream.Stream) (*jetstream.RawStreamMsg, error) { return s.GetMsg(ctx, sequence) })
@@ -327,6 +259,19 @@ func (b *Bus) Delete(ctx context.Context, name string, sequence uint64) error {
 		return gone
 	}
 	return fmt.Errorf("delete from stream %s: %w", name, Unreachable(err))
+}
+
+// Subjects names the subjects of what a stream holds under a subject with wildcards, in no order.
+func (b *Bus) Subjects(ctx context.Context, name, filter string) ([]string, error) {
+	stream, err := b.js.Stream(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("look for stream %s: %w", name, Unreachable(err))
+	}
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(filter))
+	if err != nil {
+		return nil, fmt.Errorf("read stream %s: %w", name, Unreachable(err))
+	}
+	return slices.Collect(maps.Keys(info.State.Subjects)), nil
 }
 
 // Held is what a stream holds.

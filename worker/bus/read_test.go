@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -252,12 +253,50 @@ func TestNothingIsMissedWhileWhatWasReadIsDeleted(t *testing.T) {
 	}
 }
 
+func TestAMessageIsReadOnceWhileItIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	if err := b.DeclareStream(t.Context(), jetstream.StreamConfig{Name: "LAST", Subjects: []string{"last.*"}, MaxMsgsPerSubject: 1}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		publish(t, b, fmt.Sprintf("last.%d", i), "old")
+	}
+	for range 100 {
+		var replacing sync.WaitGroup
+		replacing.Go(func() {
+			for range 50 {
+				if err := b.Publish(t.Context(), &nats.Msg{Subject: "last.5"}, ""); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		seen := map[string]int{}
+		err := b.Backwards(t.Context(), bus.Read{Stream: "LAST"}, func(m bus.Message) (bool, error) {
+			seen[m.Subject]++
+			return true, nil
+		})
+		replacing.Wait()
+		if err != nil || len(seen) != 10 || seen["last.5"] != 1 {
+			t.Fatalf("read %v, error %v", seen, err)
+		}
+	}
+}
+
 func TestSingleMessagesAreReadCountedAndDeleted(t *testing.T) {
 	t.Parallel()
 	b := open(t)
 	stream := fill(t, b, "THINGS", 7)
 	if m, err := b.Newest(t.Context(), stream, b.Subject("THINGS", "third")); err != nil || m.Sequence != 6 || string(m.Data) != "6" {
 		t.Errorf("newest third %+v, error %v", m, err)
+	}
+	subjects, err := b.Subjects(t.Context(), stream, b.Subject("THINGS", "*"))
+	slices.Sort(subjects)
+	if diff := cmp.Diff([]string{b.Subject("THINGS", "other"), b.Subject("THINGS", "third")}, subjects); err != nil || diff != "" {
+		t.Errorf("error %v, subjects (-want +got):\n%s", err, diff)
+	}
+	if subjects, err := b.Subjects(t.Context(), stream, b.Subject("THINGS", "none")); err != nil || len(subjects) != 0 {
+		t.Errorf("subjects of nothing: %v, error %v", subjects, err)
 	}
 	for subject, want := range map[string]uint64{"third": 2, "other": 5, "*": 7, "none": 0} {
 		if n, err := b.Count(t.Context(), stream, b.Subject("THINGS", subject)); err != nil || n != want {

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -265,10 +266,12 @@ func (w *world) die(id int) uint64 {
 	w.publish(post(id, "negative"))
 	w.reaches(id, ledger.Dead)
 	var sequence uint64
-	w.eventually("a dead letter", func() bool {
+	w.eventually("its dead letter", func() bool {
 		must(w.t, w.Letters.Backwards(w.ctx, deadletter.Filter{}, 0, func(l deadletter.Letter) (bool, error) {
-			sequence = l.Sequence
-			return false, nil
+			if l.Post.PostID == strconv.Itoa(id) {
+				sequence = l.Sequence
+			}
+			return sequence == 0, nil
 		}))
 		return sequence != 0
 	})

@@ -16,6 +16,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -295,11 +296,23 @@ func (l *Letters) Read(ctx context.Context, sequence uint64) (Letter, error) {
 
 // OfPost reads the newest letter of a post of the stream. The error is ErrNotFound when there is none.
 func (l *Letters) OfPost(ctx context.Context, sequence uint64) (Letter, error) {
-	m, err := l.bus.Newest(ctx, l.stream(), l.subject(Post, "", strconv.FormatUint(sequence, 10)+".*"))
-	if errors.Is(err, bus.ErrNoMessage) {
-		return Letter{}, fmt.Errorf("read the dead letter of post @%d: %w", sequence, ErrNotFound)
+	return l.newest(ctx, fmt.Sprintf("post @%d", sequence), l.subject(Post, "", strconv.FormatUint(sequence, 10)+".*"))
+}
+
+// OfLink reads the letter of a link. The error is ErrNotFound when there is none.
+func (l *Letters) OfLink(ctx context.Context, id uuid.UUID) (Letter, error) {
+	return l.newest(ctx, "link "+id.String(), l.bus.Subject("dead", Link, "*", id.String()))
+}
+
+func (l *Letters) newest(ctx context.Context, of, subject string) (Letter, error) {
+	m, err := l.bus.Newest(ctx, l.stream(), subject)
+	switch {
+	case errors.Is(err, bus.ErrNoMessage):
+		return Letter{}, fmt.Errorf("read the dead letter of %s: %w", of, ErrNotFound)
+	case err != nil:
+		return Letter{}, fmt.Errorf("read the dead letter of %s: %w", of, err)
 	}
-	return read(m), err
+	return read(m), nil
 }
 
 // Drop deletes a letter for good. The error is ErrNotFound when there is none of that sequence.

@@ -127,6 +127,12 @@ func TestADeadLinkIsKeptWithWhatIsKnownOfIt(t *testing.T) {
 	if n, err := l.Count(t.Context(), deadletter.Filter{}); err != nil || n != 1 {
 		t.Errorf("%d letters, error %v", n, err)
 	}
+	if letter, err := l.OfLink(t.Context(), e.Links[0].ID); err != nil || letter.Sequence != 1 {
+		t.Errorf("the letter of the link is %+v, error %v", letter, err)
+	}
+	if _, err := l.OfLink(t.Context(), uuid.New()); !errors.Is(err, deadletter.ErrNotFound) {
+		t.Errorf("the letter of a link that is not dead: %v", err)
+	}
 }
 
 func TestALetterThatWasDroppedCanBeBuriedAgainAtOnce(t *testing.T) {

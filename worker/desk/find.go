@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -28,7 +27,13 @@ func (p *Posts) Find(ctx context.Context, name string) (Post, error) {
 		return post, err
 	}
 	homes, err := p.opts.homes(ctx)
+	if err != nil {
+		return post, err
+	}
 	post.lives(homes)
+	if post.link().State == ledger.Dead {
+		post.Letter, err = letterOrNone(p.opts.Letters.OfLink(ctx, post.link().ID))
+	}
 	return post, err
 }
 
@@ -166,19 +171,24 @@ func (p *Posts) scan(ctx context.Context, w wanted) (Post, error) {
 
 // addLetter fills in the dead letter of a post that was never linked, if it has one.
 func (p *Posts) addLetter(ctx context.Context, post *Post) error {
-	letter, err := p.opts.Letters.OfPost(ctx, post.Sequence)
-	if errors.Is(err, deadletter.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("look for the dead letter of post @%d: %w", post.Sequence, err)
+	letter, err := letterOrNone(p.opts.Letters.OfPost(ctx, post.Sequence))
+	if err != nil || letter == nil {
+		return err
 	}
 	if !bytes.HasPrefix(post.Data, letter.Data) || !letter.Cut && len(letter.Data) != len(post.Data) {
 		return nil // of another post: a stream made anew counts from 1 again
 	}
-	post.Letter = &letter
+	post.Letter = letter
 	if post.Content != nil {
 		post.Problem = letter.Reason
 	}
 	return nil
+}
+
+// letterOrNone is a dead letter that was looked for; nil when there is none (any more).
+func letterOrNone(letter deadletter.Letter, err error) (*deadletter.Letter, error) {
+	if errors.Is(err, deadletter.ErrNotFound) {
+		return nil, nil
+	}
+	return &letter, err
 }

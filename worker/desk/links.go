@@ -96,8 +96,13 @@ func (l *Links) withID(ctx context.Context, id uuid.UUID) (Link, error) {
 	if err != nil {
 		return found, err
 	}
-	left := scanned
-	err = l.opts.Ledger.Backwards(ctx, 0, func(c ledger.Changed) (bool, error) {
+	// An entry that changes while the ledger is read is passed over; what changed since is read again.
+	left, seen, newest := scanned, uint64(0), uint64(0)
+	visit := func(c ledger.Changed) (bool, error) {
+		if left--; left < 0 || c.Cursor <= seen {
+			return false, nil
+		}
+		newest = max(newest, c.Cursor)
 		for i := range c.Links {
 			if link := &c.Links[i]; link.ID == id {
 				found = Link{Entry: c.Entry, Link: link, ChangedAt: c.At}
@@ -105,10 +110,15 @@ func (l *Links) withID(ctx context.Context, id uuid.UUID) (Link, error) {
 				return false, nil
 			}
 		}
-		left--
-		return left > 0, nil
-	})
-	return found, err
+		return true, nil
+	}
+	for {
+		err := l.opts.Ledger.Backwards(ctx, 0, visit)
+		if err != nil || found.Link != nil || left <= 0 || newest == seen {
+			return found, err
+		}
+		seen = newest
+	}
 }
 
 // Unlink removes the link of a post, for good: the notes are deleted, the record in Dynamics stays, and the post can be linked

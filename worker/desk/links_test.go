@@ -100,6 +100,29 @@ func TestManyWhoSeeThatARecordIsGoneBreakItsLinkOnce(t *testing.T) {
 	}
 }
 
+func TestALinkIsFoundByItsIDWhileItChanges(t *testing.T) {
+	t.Parallel()
+	w := linkedWorld(t, 1)
+	entry, id := w.entry(1), activityID("contoso", 1, 1).String()
+	for range 50 {
+		var changing sync.WaitGroup
+		changing.Go(func() {
+			for range 20 {
+				var err error
+				if entry, err = w.opts.Ledger.Note(t.Context(), entry, func(link *ledger.Link) { link.Attempts++ }); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		found, err := w.Links.Find(t.Context(), id)
+		changing.Wait()
+		if err != nil || found.Link.ID.String() != id {
+			t.Fatalf("found %+v, error %v", found, err)
+		}
+	}
+}
+
 func TestReadingChangesNothingOnceTheRecordIsKnown(t *testing.T) {
 	t.Parallel()
 	w := linkedWorld(t, 1)

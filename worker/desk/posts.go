@@ -26,7 +26,7 @@ type Post struct {
 	Instance string        // where its active link lives, as it is called now; empty when the post can be linked
 
 	Problem string             // why the post is dead: it cannot be decoded, or handling it crashed; empty otherwise
-	Letter  *deadletter.Letter // the dead letter of such a post; nil when there is none (any more)
+	Letter  *deadletter.Letter // the dead letter of such a post, or of its newest link; nil when there is none (any more)
 
 	// GivenByHand says that the post came with the request for its link: it never was in the posts stream, and so is not kept.
 	GivenByHand bool

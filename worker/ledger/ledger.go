@@ -142,13 +142,29 @@ func (l *Ledger) Find(ctx context.Context, post Key) (Entry, error) {
 
 // FindID reads the entries of every post with that id, on whatever network. None is no error.
 func (l *Ledger) FindID(ctx context.Context, postID string) ([]Entry, error) {
+	prefix := l.prefix()
+	subjects, err := l.bus.Subjects(ctx, bus.BucketStream(l.kv.Bucket()), prefix+anyNetwork(postID))
+	if err != nil {
+		return nil, fmt.Errorf("read the ledger for posts %s: %w", postID, err)
+	}
 	var found []Entry
-	err := l.watch(ctx, anyNetwork(postID), false, func(e Entry) error {
-		found = append(found, e)
-		return nil
-	})
-	return found, err
+	for _, subject := range subjects {
+		post, err := DecodeKey(strings.TrimPrefix(subject, prefix))
+		if err != nil {
+			return nil, err
+		}
+		switch e, err := l.Find(ctx, post); {
+		case err == nil:
+			found = append(found, e)
+		case !errors.Is(err, ErrNotFound): // deleted by hand
+			return nil, err
+		}
+	}
+	return found, nil
 }
+
+// prefix is what the subjects of entries begin with, before their keys.
+func (l *Ledger) prefix() string { return "$KV." + l.kv.Bucket() + "." }
 
 // Scan calls visit for every entry, oldest change first, and stops at its first error.
 func (l *Ledger) Scan(ctx context.Context, visit func(Entry) error) error {
@@ -214,7 +230,7 @@ type Changed struct {
 // Backwards calls visit with the entries that were last changed below a cursor (0: all), the newest change first, until it
 // returns false or an error.
 func (l *Ledger) Backwards(ctx context.Context, below uint64, visit func(Changed) (more bool, err error)) error {
-	prefix := "$KV." + l.kv.Bucket() + "."
+	prefix := l.prefix()
 	read := bus.Read{Stream: bus.BucketStream(l.kv.Bucket()), Subjects: []string{prefix + ">"}, Below: below}
 	return l.bus.Backwards(ctx, read, func(m bus.Message) (bool, error) {
 		if m.Header.Get("KV-Operation") != "" {

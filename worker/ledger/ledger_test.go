@@ -115,6 +115,31 @@ func TestPostsOfTwoNetworksWithOneIDAreTwoEntries(t *testing.T) {
 	}
 }
 
+func TestAnEntryIsFoundOnceWhileItChanges(t *testing.T) {
+	t.Parallel()
+	l := open(t)
+	e := freeze(t, l, ledger.Key{Network: "twitter", PostID: "42"})
+	changed := make(chan error, 1)
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		var err error
+		for err == nil && ctx.Err() == nil {
+			e, err = l.Note(context.WithoutCancel(ctx), e, func(link *ledger.Link) { link.Attempts++ })
+		}
+		changed <- err
+	}()
+	for range 500 {
+		if found, err := l.FindID(t.Context(), "42"); err != nil || len(found) != 1 {
+			t.Errorf("found %d entries, error %v", len(found), err)
+			break
+		}
+	}
+	stop()
+	if err := <-changed; err != nil {
+		t.Errorf("change: %v", err)
+	}
+}
+
 func TestStatesFollowTheDiagramOnly(t *testing.T) {
 	t.Parallel()
 	l := open(t)

@@ -166,7 +166,7 @@ type Post struct {
 	Link   *Link `json:"link,omitempty" doc:"The newest link; absent when it was never linked"`
 
 	Dead       bool   `json:"dead,omitempty" doc:"A person has to look at the post: it cannot be read, its handling crashed, or its link was given up"`
-	DeadLetter uint64 `json:"dead_letter,omitempty" doc:"Sequence of its dead letter; absent once that was dropped" example:"3"`
+	DeadLetter uint64 `json:"dead_letter,omitempty" doc:"Sequence of its dead letter; absent once that was dropped, and in lists where a link is dead" example:"3"`
 	Reason     string `json:"reason,omitempty" doc:"Why it is dead"`
 }
 
