@@ -76,10 +76,17 @@ func publish(t *testing.T, p *posts.Posts, network string, bodies ...string) {
 	}
 }
 
+// backlog waits until the backlog is as wanted: the server counts posts a moment after it acknowledged them. It is never zero before.
 func backlog(t *testing.T, p *posts.Posts, want uint64) {
 	t.Helper()
-	if n, err := p.Backlog(t.Context()); err != nil || n != want {
-		t.Errorf("backlog %d, want %d; error %v", n, want, err)
+	for end := time.Now().Add(20 * time.Second); ; bus.Sleep(t.Context(), 5*time.Millisecond) {
+		n, err := p.Backlog(t.Context())
+		if err == nil && n == want {
+			return
+		}
+		if err != nil || n == 0 || time.Now().After(end) {
+			t.Fatalf("backlog %d, want %d; error %v", n, want, err)
+		}
 	}
 }
 
