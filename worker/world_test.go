@@ -168,20 +168,7 @@ func (w *world) publish(posts ...string) {
 // eventually waits until a fact is true.
 func (w *world) eventually(what string, fact func() (bool, error)) {
 	w.t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for {
-		ok, err := fact()
-		if ok {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-end:
-			w.t.Fatalf("never true: %s; last error %v", what, err)
-		}
-	}
+	bustest.Eventually(w.t, patience, what, fact)
 }
 
 // settled waits until no post and no link is on its way.

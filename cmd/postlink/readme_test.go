@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"postlink/worker/bus/bustest"
 )
 
 // TestTheReadmesFirstCommandsWork runs the commands of the README's start against a demo, in their order. The ones that it
@@ -95,14 +96,5 @@ func readmeCommands(t *testing.T) []string {
 
 func waitUntil(t *testing.T, what string, fact func() bool) {
 	t.Helper()
-	look := time.NewTicker(50 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for !fact() {
-		select {
-		case <-look.C:
-		case <-end:
-			t.Fatalf("never true: %s", what)
-		}
-	}
+	bustest.Eventually(t, patience, what, func() (bool, error) { return fact(), nil })
 }

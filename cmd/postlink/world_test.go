@@ -25,6 +25,7 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 	"postlink/worker/console"
 	"postlink/worker/deliver"
@@ -138,16 +139,7 @@ func (w *world) file(name, text string) string {
 // eventually waits until a fact is true.
 func (w *world) eventually(what string, fact func() bool) {
 	w.t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for !fact() {
-		select {
-		case <-look.C:
-		case <-end:
-			w.t.Fatalf("never true: %s", what)
-		}
-	}
+	bustest.Eventually(w.t, patience, what, func() (bool, error) { return fact(), nil })
 }
 
 // said is what a command printed and how it ended.

@@ -20,6 +20,7 @@ import (
 	"postlink/dynamics/sandbox"
 	"postlink/worker"
 	"postlink/worker/bus"
+	"postlink/worker/bus/bustest"
 	"postlink/worker/catalog"
 )
 
@@ -247,20 +248,7 @@ func settled(t *testing.T, w world) {
 
 func waitFor(t *testing.T, what string, fact func() (bool, error)) {
 	t.Helper()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for {
-		ok, err := fact()
-		if ok {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-end:
-			t.Fatalf("waited %s in vain for %s; last error: %v", patience, what, err)
-		}
-	}
+	bustest.Eventually(t, patience, what, fact)
 }
 
 // activity is a social activity as the sandbox holds it.

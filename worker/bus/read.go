@@ -82,7 +82,7 @@ func (b *Bus) Backwards(ctx context.Context, r Read, visit func(Message) (more b
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", r.Stream, Unreachable(err))
 		}
-		if stream.CachedInfo().Config.MaxMsgsPerSubject == 1 {
+		if to > next && stream.CachedInfo().Config.MaxMsgsPerSubject == 1 {
 			messages = newestOfEach(messages)
 		}
 		for _, message := range slices.Backward(messages) {
@@ -113,23 +113,23 @@ func newestOfEach(messages []Message) []Message {
 // between reads what a stream holds from one sequence up to, but without, another. Only a look at the stream says that nothing
 // more is there: the server's count of what a consumer is still to get can be too low when messages are deleted while it is made.
 func between(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
-	for quiet := 0; from < to; quiet++ {
+	for quiet := 0; quiet <= mostQuiet; quiet++ {
 		from, err = following(ctx, stream, r.Subjects, from)
 		if err != nil || from >= to {
 			return messages, err
 		}
-		if quiet == mostQuiet {
-			return nil, errLost
-		}
-		some, err := some(ctx, stream, r, from, to)
+		part, err := receive(ctx, stream, r, from, to)
 		if err != nil {
 			return nil, err
 		}
-		if len(some) > 0 {
-			messages, from, quiet = append(messages, some...), some[len(some)-1].Sequence+1, 0
+		if len(part) > 0 {
+			messages, from, quiet = append(messages, part...), part[len(part)-1].Sequence+1, 0
+		}
+		if from >= to {
+			return messages, nil
 		}
 	}
-	return messages, nil
+	return nil, errLost
 }
 
 // following is the first sequence from one on at which a stream holds what is asked for; the highest there can be when there is
@@ -151,8 +151,9 @@ func following(ctx context.Context, stream jetstream.Stream, subjects []string, 
 	return first, nil
 }
 
-// some reads what a stream holds from one sequence up to, but without, another, or only the first part of it.
-func some(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
+// receive gets from a new consumer what a stream holds from one sequence up to, but without, another, or only the first part of
+// it.
+func receive(ctx context.Context, stream jetstream.Stream, r Read, from, to uint64) (messages []Message, err error) {
 	consumer, err := stream.CreateConsumer(ctx, reading(r.Subjects, from, r.HeadersOnly))
 	if err != nil {
 		return nil, err

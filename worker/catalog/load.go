@@ -59,8 +59,8 @@ type loader struct {
 
 func newLoader() *loader { return &loader{places: map[place]source.Node{}} }
 
-// version reads a folder. Kubernetes may swap the volume of a ConfigMap while it is read. Then the files read are of two versions, and the
-// folder is read again.
+// version reads a folder. Kubernetes may swap the volume of a ConfigMap while it is read. Then the files read are of two versions,
+// and the folder is read again.
 func (l *loader) version(dir string) {
 	const tries = 5
 	type content struct {

@@ -207,16 +207,7 @@ func (w *world) follows(number uint64) {
 // eventually waits until a fact is true.
 func (w *world) eventually(what string, fact func() bool) {
 	w.t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for !fact() {
-		select {
-		case <-look.C:
-		case <-end:
-			w.t.Fatalf("never true: %s", what)
-		}
-	}
+	bustest.Eventually(w.t, patience, what, func() (bool, error) { return fact(), nil })
 }
 
 func post(id int, sentiment string) string {

@@ -204,20 +204,7 @@ func (w *world) eventually(what string, fact func() (bool, error)) {
 
 func eventually(t *testing.T, what string, fact func() (bool, error)) {
 	t.Helper()
-	look := time.NewTicker(5 * time.Millisecond)
-	defer look.Stop()
-	end := time.After(patience)
-	for {
-		ok, err := fact()
-		if ok {
-			return
-		}
-		select {
-		case <-look.C:
-		case <-end:
-			t.Fatalf("never true: %s; last error %v", what, err)
-		}
-	}
+	bustest.Eventually(t, patience, what, fact)
 }
 
 // waiting is how many links wait for an instance.

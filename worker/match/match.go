@@ -2,8 +2,9 @@
 // them, freezes the decision in the ledger and puts the link into the outbox of its instance.
 //
 // A post is acknowledged when it is in its place: not matched, in an outbox, known to the ledger from before, or a dead letter
-// with a reason. A post that cannot be handled now, for example because an outbox is full, is put off and never given up. A post that is delivered again is looked up in the ledger first, so that a catalog change between two deliveries
-// makes no second decision.
+// with a reason. A post that cannot be handled now, for example because an outbox is full, is put off and never given up. A post
+// that is delivered again is looked up in the ledger first, so that a catalog change between two deliveries makes no second
+// decision.
 //
 // The package knows nothing of Dynamics.
 package match

@@ -3,6 +3,7 @@ package posts_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -79,15 +80,13 @@ func publish(t *testing.T, p *posts.Posts, network string, bodies ...string) {
 // backlog waits until the backlog is as wanted: the server counts posts a moment after it acknowledged them. It is never zero before.
 func backlog(t *testing.T, p *posts.Posts, want uint64) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; bus.Sleep(t.Context(), 5*time.Millisecond) {
+	bustest.Eventually(t, 20*time.Second, fmt.Sprintf("a backlog of %d", want), func() (bool, error) {
 		n, err := p.Backlog(t.Context())
-		if err == nil && n == want {
-			return
-		}
-		if err != nil || n == 0 || time.Now().After(end) {
+		if err != nil || n == 0 && want != 0 {
 			t.Fatalf("backlog %d, want %d; error %v", n, want, err)
 		}
-	}
+		return n == want, fmt.Errorf("it is %d", n)
+	})
 }
 
 // take settles posts until there are n, and returns them.

@@ -1,5 +1,5 @@
 // Package bustest gives a test a NATS of its own: a server in this process, with its files in the test's temporary folder.
-// Everything ends with the test.
+// Everything ends with the test. It also waits for what becomes true a moment later, as most does behind NATS.
 package bustest
 
 import (
@@ -50,6 +50,25 @@ func Connect(t testing.TB, server *bus.Server) *bus.Bus {
 func New(t testing.TB) *bus.Bus {
 	t.Helper()
 	return Connect(t, Server(t))
+}
+
+// Eventually waits until a fact is true. After patience the test fails, with the last error of the fact.
+func Eventually(t testing.TB, patience time.Duration, what string, fact func() (bool, error)) {
+	t.Helper()
+	look := time.NewTicker(5 * time.Millisecond)
+	defer look.Stop()
+	end := time.After(patience)
+	for {
+		ok, err := fact()
+		if ok {
+			return
+		}
+		select {
+		case <-look.C:
+		case <-end:
+			t.Fatalf("waited %s in vain: %s; last error: %v", patience, what, err)
+		}
+	}
 }
 
 // Temporary runs a server for an example, which has no test to fail, and connects to it. stop ends both and deletes the files.
