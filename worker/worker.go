@@ -106,6 +106,10 @@ func (w *Worker) assemble(ctx context.Context, opts Options) (err error) {
 	if w.Bus, err = bus.Connect(ctx, opts.NATS); err != nil {
 		return err
 	}
+	w.Outboxes = outbox.New(w.Bus, opts.OutboxLimit)
+	if err = w.Outboxes.Claim(ctx); err != nil {
+		return err
+	}
 	if w.Posts, err = posts.Open(ctx, w.Bus, opts.Posts); err != nil {
 		return err
 	}
@@ -124,7 +128,6 @@ func (w *Worker) assemble(ctx context.Context, opts Options) (err error) {
 	if w.Catalog, err = catalog.Open(ctx, w.Bus, catalog.Options{}); err != nil {
 		return err
 	}
-	w.Outboxes = outbox.New(w.Bus, opts.OutboxLimit)
 	w.Counts = event.NewCounts(w.Events, opts.Log, opts.Now)
 	if w.Live, err = catalog.NewLive(catalog.LiveOptions{
 		Store: w.Catalog,

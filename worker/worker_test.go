@@ -279,6 +279,10 @@ func TestAStartRefusesWhatOthersMade(t *testing.T) {
 			_, err := js.CreateKeyValue(t.Context(), jetstream.KeyValueConfig{Bucket: "postlink_catalog", History: 3})
 			return err
 		}, "postlink_catalog"},
+		"outboxes, of an instance that the catalog does not have yet": {func(js jetstream.JetStream) error {
+			_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "POSTLINK_OUTBOX_mail", Subjects: []string{"mail.out"}})
+			return err
+		}, "POSTLINK_OUTBOX_mail"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

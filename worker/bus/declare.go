@@ -149,6 +149,24 @@ func (b *Bus) StreamInfo(ctx context.Context, name string) (info *jetstream.Stre
 	return info, info.Config.Metadata[mark] != "", nil
 }
 
+// Claim refuses, with ErrForeign, a NATS where somebody else made streams whose names begin with prefix.
+func (b *Bus) Claim(ctx context.Context, prefix string) error {
+	var foreign []string
+	list := b.js.ListStreams(ctx)
+	for info := range list.Info() {
+		if strings.HasPrefix(info.Config.Name, prefix) && info.Config.Metadata[mark] == "" {
+			foreign = append(foreign, info.Config.Name)
+		}
+	}
+	if err := list.Err(); err != nil {
+		return fmt.Errorf("look for streams %s*: %w", prefix, Unreachable(err))
+	}
+	if len(foreign) > 0 {
+		return fmt.Errorf("streams of another application, %s: %w", strings.Join(foreign, ", "), ErrForeign)
+	}
+	return nil
+}
+
 // ConsumerInfo looks at a consumer of a stream.
 func (b *Bus) ConsumerInfo(ctx context.Context, stream, name string) (*jetstream.ConsumerInfo, error) {
 	consumer, err := b.js.Consumer(ctx, stream, name)

@@ -68,6 +68,28 @@ func TestAnotherApplicationsStreamsAndBucketsAreRefusedAndKeepTheirSettings(t *t
 	}
 }
 
+func TestStreamsOfOthersUnderANameOfOursAreRefused(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{})
+	js := another(t, server)
+	b := connect(t, bus.Options{Server: server})
+	if err := b.DeclareStream(t.Context(), jetstream.StreamConfig{Name: "POSTLINK_OUTBOX_contoso", Subjects: []string{b.Subject("outbox", "contoso")}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Claim(t.Context(), "POSTLINK_OUTBOX_"); err != nil {
+		t.Errorf("only ours: %v", err)
+	}
+	for _, name := range []string{"POSTLINK_OUTBOX_mail", "MAIL"} {
+		if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: name, Subjects: []string{"theirs." + name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := b.Claim(t.Context(), "POSTLINK_OUTBOX_")
+	if !errors.Is(err, bus.ErrForeign) || !strings.Contains(err.Error(), "application, POSTLINK_OUTBOX_mail:") {
+		t.Errorf("one of somebody else: error %v", err)
+	}
+}
+
 // settings are those of a stream and of its consumers.
 func settings(t *testing.T, js jetstream.JetStream, name string) map[string]any {
 	t.Helper()

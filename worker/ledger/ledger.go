@@ -90,7 +90,7 @@ func (l *Ledger) Next(seen Entry, d Decision) Entry {
 // frozen false: the first decision stands.
 func (l *Ledger) Freeze(ctx context.Context, post Key, sequence uint64, d Decision) (e Entry, frozen bool, err error) {
 	e = l.Next(Entry{Post: post, Sequence: sequence}, d)
-	err = l.create(ctx, &e)
+	err = l.write(ctx, &e)
 	if err == nil {
 		return e, true, nil
 	}
@@ -109,12 +109,7 @@ func (l *Ledger) Decide(ctx context.Context, seen Entry, d Decision) (Entry, err
 		return seen, fmt.Errorf("link post %s: %w", seen.Post, ErrActive)
 	}
 	next := l.Next(seen, d)
-	var err error
-	if len(seen.Links) == 0 {
-		err = l.create(ctx, &next)
-	} else {
-		err = l.update(ctx, &next)
-	}
+	err := l.write(ctx, &next)
 	if err == nil {
 		return next, nil
 	}
@@ -257,7 +252,7 @@ func (l *Ledger) Move(ctx context.Context, e Entry, step Step, edit func(*Link))
 	if edit != nil {
 		edit(link)
 	}
-	if err := l.update(ctx, &next); err != nil {
+	if err := l.write(ctx, &next); err != nil {
 		return e, err
 	}
 	return next, nil
@@ -268,28 +263,23 @@ func (l *Ledger) Move(ctx context.Context, e Entry, step Step, edit func(*Link))
 func (l *Ledger) Note(ctx context.Context, e Entry, edit func(*Link)) (Entry, error) {
 	next := e.clone()
 	edit(next.Current())
-	if err := l.update(ctx, &next); err != nil {
+	if err := l.write(ctx, &next); err != nil {
 		return e, err
 	}
 	return next, nil
 }
 
-// create writes an entry that is not there yet. The error is ErrStale when it is.
-func (l *Ledger) create(ctx context.Context, e *Entry) error {
-	return l.write(e, func(value []byte) (uint64, error) { return l.kv.Create(ctx, e.Post.Encode(), value) })
-}
-
-// update writes an entry over the revision that it was read at. The error is ErrStale when there is a newer one.
-func (l *Ledger) update(ctx context.Context, e *Entry) error {
-	return l.write(e, func(value []byte) (uint64, error) { return l.kv.Update(ctx, e.Post.Encode(), value, e.revision) })
-}
-
-func (l *Ledger) write(e *Entry, put func([]byte) (uint64, error)) error {
+// write puts an entry over the revision that it was read at, or where none is yet when it was not read. The error is ErrStale when
+// somebody else wrote meanwhile.
+func (l *Ledger) write(ctx context.Context, e *Entry) error {
 	value, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("write the ledger for post %s: %w", e.Post, err)
+	switch {
+	case err != nil:
+	case e.revision == 0:
+		e.revision, err = l.kv.Create(ctx, e.Post.Encode(), value)
+	default:
+		e.revision, err = l.kv.Update(ctx, e.Post.Encode(), value, e.revision)
 	}
-	e.revision, err = put(value)
 	if errors.Is(err, jetstream.ErrKeyExists) || errors.Is(err, jetstream.ErrKeyRevisionMismatch) {
 		err = ErrStale
 	}

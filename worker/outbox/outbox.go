@@ -59,6 +59,10 @@ func New(b *bus.Bus, limit int64) *Outboxes {
 	return &Outboxes{b, cmp.Or(limit, DefaultLimit)}
 }
 
+// Claim refuses, with bus.ErrForeign, outboxes that somebody else made. A start that asks for it does not learn of them only
+// when the first link of the instance has nowhere to wait.
+func (o *Outboxes) Claim(ctx context.Context) error { return o.bus.Claim(ctx, o.streamName("")) }
+
 func (o *Outboxes) streamName(instance string) string { return o.bus.StreamName("OUTBOX_" + instance) }
 func (o *Outboxes) subject(instance string) string    { return o.bus.Subject("outbox", instance) }
 
