@@ -159,7 +159,7 @@ func (w *Worker) assemble(ctx context.Context, opts Options) (err error) {
 	}
 	if w.Desk, err = desk.New(desk.Options{
 		Posts: w.Posts, Ledger: w.Ledger, Outboxes: w.Outboxes, Letters: w.Letters, Events: w.Events, Statuses: w.Statuses,
-		Catalog: w.Catalog, Revision: w.Live.Current, Client: w.clients.Client, Log: opts.Log, Now: opts.Now,
+		Catalog: w.Catalog, Client: w.clients.Client, Log: opts.Log, Now: opts.Now,
 	}); err != nil {
 		return err
 	}

@@ -243,7 +243,7 @@ func TestTakingStopsWhileNATSIsAway(t *testing.T) {
 }
 
 // A handler that takes longer than the ack wait keeps its message. The same handler without it is the proof that the ack wait
-// has passed twice.
+// has passed, which is long for the sake of busy machines.
 func TestAMessageInProgressIsNotDeliveredAgain(t *testing.T) {
 	t.Parallel()
 	b := open(t)
@@ -256,7 +256,7 @@ func TestAMessageInProgressIsNotDeliveredAgain(t *testing.T) {
 	}{"kept": {100 * time.Millisecond, &kept}, "lost": {0, &lost}} {
 		declare := func(ctx context.Context) (jetstream.Consumer, error) {
 			return b.DeclareConsumer(ctx, stream, jetstream.ConsumerConfig{
-				Durable: durable, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 500 * time.Millisecond, MaxDeliver: -1,
+				Durable: durable, AckPolicy: jetstream.AckExplicitPolicy, AckWait: 3 * time.Second, MaxDeliver: -1,
 			})
 		}
 		run(t, bus.Consumption{Declare: declare, Slots: 4, InProgress: c.inProgress}, func(_ context.Context, d bus.Delivery) bus.Settlement {
@@ -265,7 +265,7 @@ func TestAMessageInProgressIsNotDeliveredAgain(t *testing.T) {
 			return bus.Ack()
 		})
 	}
-	await(t, "the other is delivered again, twice", func() bool { return lost.Load() == 3 })
+	await(t, "the other is delivered again", func() bool { return lost.Load() == 2 })
 	close(enough)
 	if kept.Load() != 1 {
 		t.Errorf("delivered %d times", kept.Load())

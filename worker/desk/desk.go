@@ -58,10 +58,9 @@ type Options struct {
 	Letters  *deadletter.Letters
 	Events   *event.Events
 	Statuses *instance.Statuses
-	Catalog  *catalog.Store
+	Catalog  *catalog.Store // asked anew each time, so that who changed it works with the change at once, on every worker
 
-	Revision func() *catalog.Revision                          // the revision in force here; nil while there is none
-	Client   func(dynamics.Instance) (*dynamics.Client, error) // shared with the deliveries; keeps its clients
+	Client func(dynamics.Instance) (*dynamics.Client, error) // shared with the deliveries; keeps its clients
 
 	Log *zap.Logger      // nil logs nothing
 	Now func() time.Time // default time.Now
@@ -71,8 +70,8 @@ func (o *Options) validate() error {
 	if o.Posts == nil || o.Ledger == nil || o.Outboxes == nil || o.Letters == nil || o.Events == nil || o.Statuses == nil {
 		return errors.New("make a desk: posts, ledger, outboxes, letters, events and statuses are needed")
 	}
-	if o.Catalog == nil || o.Revision == nil || o.Client == nil {
-		return errors.New("make a desk: the catalog, its revision and clients of Dynamics are needed")
+	if o.Catalog == nil || o.Client == nil {
+		return errors.New("make a desk: the catalog and clients of Dynamics are needed")
 	}
 	o.Log = cmp.Or(o.Log, zap.NewNop()).Named("desk")
 	if o.Now == nil {
@@ -107,9 +106,12 @@ type Page[T any] struct {
 
 // homes say in which instance of the catalog in force a link lives.
 func (o *Options) homes(ctx context.Context) (instance.Homes, error) {
-	revision := o.Revision()
-	if revision == nil {
+	revision, err := o.Catalog.Current(ctx)
+	if errors.Is(err, catalog.ErrEmpty) {
 		return instance.Homes{}, nil
+	}
+	if err != nil {
+		return instance.Homes{}, err
 	}
 	names := make([]string, len(revision.Catalog.Instances))
 	for i, in := range revision.Catalog.Instances {

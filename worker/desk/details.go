@@ -119,7 +119,11 @@ func (l *Links) instanceOf(ctx context.Context, link *ledger.Link) (dynamics.Ins
 		return dynamics.Instance{}, err
 	}
 	if name, ok := homes.Of(link); ok {
-		if in, err := l.opts.Revision().Catalog.Instance(name); err == nil {
+		revision, err := l.opts.Catalog.Current(ctx)
+		if err != nil {
+			return dynamics.Instance{}, err
+		}
+		if in, err := revision.Catalog.Instance(name); err == nil {
 			return in, nil
 		}
 	}

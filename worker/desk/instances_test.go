@@ -91,7 +91,7 @@ func TestARefreshRemovesWhatIsGoneAndKeepsWhatRulesUse(t *testing.T) {
 	if found.Organization.Version == "" || found.At.IsZero() {
 		t.Errorf("found %+v", found)
 	}
-	in, err := w.opts.Revision().Catalog.Instance("contoso")
+	in, err := w.revision().Catalog.Instance("contoso")
 	must(t, err)
 	if got := fmt.Sprint(in.Entities); got != "[{incident [title createdon]} {new_used []}]" {
 		t.Errorf("entities %s", got)
@@ -117,7 +117,7 @@ func TestARefreshKeepsWhatWasConfiguredAfterDynamicsWasAsked(t *testing.T) {
 	}
 	found, err := w.Instances.Refresh(t.Context(), ann, "contoso")
 	must(t, err)
-	if _, err := w.opts.Revision().Catalog.Entity("contoso", "lead"); err != nil || len(found.Removed) != 0 {
+	if _, err := w.revision().Catalog.Entity("contoso", "lead"); err != nil || len(found.Removed) != 0 {
 		t.Errorf("removed %v, %v", found.Removed, err)
 	}
 }
@@ -231,7 +231,6 @@ func TestADeskNeedsItsParts(t *testing.T) {
 		"events":   func(o *desk.Options) { o.Events = nil },
 		"statuses": func(o *desk.Options) { o.Statuses = nil },
 		"catalog":  func(o *desk.Options) { o.Catalog = nil },
-		"revision": func(o *desk.Options) { o.Revision = nil },
 		"client":   func(o *desk.Options) { o.Client = nil },
 	} {
 		opts := w.opts

@@ -99,7 +99,7 @@ func (l *Letters) relink(ctx context.Context, letter deadletter.Letter, by strin
 	if err != nil {
 		return ledger.Entry{}, refuse(RefusedPostInvalid, "the post of dead letter %d cannot be read: %v; drop the letter", letter.Sequence, err)
 	}
-	to, err := l.opts.choose(link.Instance, link.Entity)
+	to, err := l.opts.choose(ctx, link.Instance, link.Entity)
 	switch {
 	case is(err, RefusedInstanceUnknown):
 		return ledger.Entry{}, refuse(RefusedInstanceUnknown,

@@ -148,7 +148,7 @@ func TestDeadLettersAreListedAndCountedByFilter(t *testing.T) {
 		"of a rule":       {deadletter.Filter{Rule: "complaints"}, []uint64{1}},
 		"of another rule": {deadletter.Filter{Rule: "praise"}, nil},
 		"with a code":     {deadletter.Filter{Code: deadletter.CodeCrashed}, []uint64{3}},
-		"of yesterday on": {deadletter.Filter{Since: w.opts.Revision().At.Add(-bus.Day)}, []uint64{3, 2, 1}},
+		"of yesterday on": {deadletter.Filter{Since: w.revision().At.Add(-bus.Day)}, []uint64{3, 2, 1}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

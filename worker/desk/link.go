@@ -7,6 +7,7 @@ import (
 
 	"postlink/dynamics"
 	"postlink/payload"
+	"postlink/worker/catalog"
 	"postlink/worker/ledger"
 	"postlink/worker/outbox"
 )
@@ -27,7 +28,7 @@ func (l *Links) Link(ctx context.Context, r Request) (ledger.Entry, error) {
 	if err != nil {
 		return ledger.Entry{}, err
 	}
-	to, err := l.opts.choose(r.Instance, r.Entity)
+	to, err := l.opts.choose(ctx, r.Instance, r.Entity)
 	if err != nil {
 		return ledger.Entry{}, err
 	}
@@ -82,10 +83,13 @@ type place struct {
 }
 
 // choose finds the place of a link, by the names of its instance and entity or by default.
-func (o *Options) choose(instance, entity string) (place, error) {
-	revision := o.Revision()
-	if revision == nil {
+func (o *Options) choose(ctx context.Context, instance, entity string) (place, error) {
+	revision, err := o.Catalog.Current(ctx)
+	if errors.Is(err, catalog.ErrEmpty) {
 		return place{}, refuse(RefusedNoCatalog, "nothing is configured yet; apply a catalog, or add an instance, first")
+	}
+	if err != nil {
+		return place{}, err
 	}
 	to := place{catalog: revision.ID, entity: entity}
 	if instance == "" {
@@ -98,11 +102,8 @@ func (o *Options) choose(instance, entity string) (place, error) {
 			}
 			return to, refuse(RefusedNoDefault, "no instance is the default one; name the instance to link to")
 		}
-	} else {
-		var err error
-		if to.instance, err = revision.Catalog.Instance(instance); err != nil {
-			return to, refuse(RefusedInstanceUnknown, "%v", err)
-		}
+	} else if to.instance, err = revision.Catalog.Instance(instance); err != nil {
+		return to, refuse(RefusedInstanceUnknown, "%v", err)
 	}
 	in := to.instance
 	if in.Disabled {

@@ -29,7 +29,7 @@ func TestAPersonLinksAPostThatNoRuleTook(t *testing.T) {
 	if link := entry.Current(); link.State != ledger.Queued || link.Rule != "" || link.Decided().By != "ann" || link.Generation != 1 || entry.Sequence != 1 {
 		t.Errorf("entry %+v", entry)
 	}
-	decision := ledger.Decision{Instance: "contoso", Entity: "new_complaint", Catalog: w.opts.Revision().ID, Notes: "asked for a call", By: "ann"}
+	decision := ledger.Decision{Instance: "contoso", Entity: "new_complaint", Catalog: w.revision().ID, Notes: "asked for a call", By: "ann"}
 	want := []outbox.Entry{{Post: key(7), Sequence: 1, Generation: 1, Decision: decision, Data: []byte(text(7))}}
 	if diff := cmp.Diff(want, w.waiting("contoso")); diff != "" {
 		t.Errorf("the outbox differs (-want +got):\n%s", diff)

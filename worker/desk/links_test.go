@@ -361,10 +361,7 @@ func TestLinksAreListedNewestChangeFirstInPages(t *testing.T) {
 func TestNothingIsDoneWhileNATSIsAway(t *testing.T) {
 	t.Parallel()
 	w := linkedWorld(t, 1)
-	revision := w.opts.Revision()
-	w.opts.Revision = func() *catalog.Revision { return revision }
-	d, err := desk.New(w.opts)
-	must(t, err)
+	d := w.Desk
 	w.server.Shutdown()
 	ctx := t.Context()
 	by := catalog.Commit{Author: "ann"}

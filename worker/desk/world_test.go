@@ -81,13 +81,6 @@ func newWorld(t *testing.T) *world {
 	must(t, err)
 	o.Catalog, err = catalog.Open(ctx, w.bus, catalog.Options{})
 	must(t, err)
-	o.Revision = func() *catalog.Revision {
-		r, err := o.Catalog.Current(ctx)
-		if err != nil {
-			return nil
-		}
-		return r
-	}
 	w.organizations()
 	o.Client = func(i dynamics.Instance) (*dynamics.Client, error) { return w.client(i) }
 	w.Desk, err = desk.New(*o)
@@ -144,6 +137,14 @@ func (w *world) apply(yaml string) {
 	must(w.t, err)
 	_, _, err = w.opts.Catalog.Apply(w.t.Context(), c, catalog.Commit{Author: "test"})
 	must(w.t, err)
+}
+
+// revision is the catalog in force.
+func (w *world) revision() *catalog.Revision {
+	w.t.Helper()
+	r, err := w.opts.Catalog.Current(w.t.Context())
+	must(w.t, err)
+	return r
 }
 
 func text(id int) string {
