@@ -82,7 +82,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Deliverer is the second stage: it runs a lane for each instance.
+// Deliverer is the second stage: it runs a lane for each instance. Run is called once and owns the lanes; the mutex guards the map
+// alone, for Pulling, which any goroutine may call.
 type Deliverer struct {
 	opts Options
 
@@ -116,7 +117,8 @@ func (d *Deliverer) Pulling() bool {
 	return true
 }
 
-// Run delivers links until ctx ends, then lets the attempts under way finish. Lanes come, go and change with the catalog.
+// Run delivers links until ctx ends, then lets the attempts under way finish. Lanes come, go and change with the catalog. It
+// returns nil: no failure of NATS or of an instance ends a Deliverer, it tries again until it is stopped.
 func (d *Deliverer) Run(ctx context.Context) error {
 	var lanes sync.WaitGroup
 	defer lanes.Wait()
@@ -142,7 +144,8 @@ func (d *Deliverer) Run(ctx context.Context) error {
 }
 
 // reconcile brings the running lanes in line with a revision. It reports whether it could look for the outboxes of deleted
-// instances, whose links become dead letters.
+// instances, whose links become dead letters. A lane is kept, with what it has found out about its instance, unless the address or
+// the way to sign in changed: a probe of the old address proves nothing about the new one.
 func (d *Deliverer) reconcile(ctx context.Context, lanes *sync.WaitGroup, revision *catalog.Revision) bool {
 	outboxes, err := d.opts.Outboxes.Instances(ctx)
 	if err != nil {

@@ -121,7 +121,7 @@ func (h *health) disable(disabled bool) {
 	})
 }
 
-// park holds links back until a probe is answered. news is true when the reason differs from that of the last park. An instance
+// park holds links back until a probe is answered. Several attempts of one lane may park it at once; the first one does. news is true when the reason differs from that of the last park. An instance
 // may answer probes and still refuse every link for the same reason; then the pauses between probes grow.
 func (h *health) park(o Outcome) (news bool) {
 	h.change(func() {
@@ -170,7 +170,8 @@ func (h *health) throttle(wait time.Duration) {
 	})
 }
 
-// answered notes that a probe was answered: links may be sent.
+// answered notes that a probe was answered: links may be sent. The reason of the park stays known until a link is accepted, so that
+// an instance that answers probes and refuses links is not announced as news each time.
 func (h *health) answered(org dynamics.Organization) {
 	h.change(func() {
 		h.parked, h.asked = false, false
@@ -205,7 +206,8 @@ func (h *health) accepted() {
 	})
 }
 
-// failed notes that a link is tried again, and why.
+// failed notes that a link is tried again, and why. Of many failures in a row only some are written: the status shows the newest
+// reason, and a failing instance must not cause a write for each attempt.
 func (h *health) failed(reason string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -29,7 +29,9 @@ const (
 	retrySoon = 2 * time.Second
 )
 
-// lane is the deliveries of one worker to one instance.
+// lane is the deliveries of one worker to one instance. Slots of them run at once; what they share is the health, which has its
+// own lock, and pulling. Several workers have a lane to the same instance: they share its outbox, and the ledger decides between
+// them.
 type lane struct {
 	*Options
 	instance dynamics.Instance
@@ -81,7 +83,8 @@ func (l *lane) ask(ctx context.Context) (dynamics.Organization, error) {
 	return org, err
 }
 
-// handle attempts one link, classifies the result and applies the outcome.
+// handle attempts one link, classifies the result and applies the outcome. When the outcome cannot be written the entry comes
+// again: the attempt is then repeated, which is harmless, because the record is created under a GUID that is derived from the link.
 func (l *lane) handle(ctx context.Context, d bus.Delivery) bus.Settlement {
 	began := l.Now()
 	entry, err := l.attempt(ctx, d)

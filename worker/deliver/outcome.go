@@ -14,7 +14,8 @@ import (
 	"postlink/worker/deadletter"
 )
 
-// Verdict is what follows from an attempt.
+// Verdict is what follows from an attempt. Only Retry counts the attempt in the ledger: Park, Throttle and Postpone say nothing about
+// the link.
 type Verdict int
 
 // The verdicts.
@@ -34,7 +35,8 @@ var verdicts = [...]string{"linked", "retry", "dead", "park", "throttle", "postp
 
 func (v Verdict) String() string { return verdicts[v] }
 
-// Outcome is what an attempt means, and what is to be done.
+// Outcome is what an attempt means, and what is to be done. It is a value without any connection to the attempt, so that the
+// table of outcomes can be tested without an instance.
 type Outcome struct {
 	Verdict Verdict
 	Wait    time.Duration // of Throttle
@@ -103,7 +105,8 @@ func (e *crashError) Error() string { return fmt.Sprintf("crash: %v", e.value) }
 type failing struct{ age, most time.Duration }
 
 // classify decides what follows from the end of an attempt. It is the only place that does, and what it does not know means
-// Retry. The last failure of a link that has failed for too long is its end.
+// Retry. The last failure of a link that has failed for too long is its end. Probes are classified here too, with an empty failing:
+// a probe that would be retried parks the instance again.
 func classify(err error, link failing) Outcome {
 	o := outcome(err)
 	if o.Verdict == Retry && link.age > link.most {
@@ -113,6 +116,7 @@ func classify(err error, link failing) Outcome {
 	return o
 }
 
+// outcome goes from our own errors, whose meaning is certain, over the answers of Dynamics, to failures of the network.
 func outcome(err error) Outcome {
 	if err == nil {
 		return Outcome{Verdict: Linked}
@@ -155,7 +159,8 @@ func outcome(err error) Outcome {
 	}
 }
 
-// answered classifies what Dynamics answered.
+// answered classifies what Dynamics answered. The code decides before the status: passing faults of the database and of
+// plug-ins come with status 400 too, and no document names the status of an instance whose social care is disabled.
 func answered(answer *dynamics.Error, reason string) Outcome {
 	o := Outcome{Verdict: Retry, Reason: reason, Code: cmp.Or(answer.Code, fmt.Sprintf("http-%d", answer.Status))}
 	park := func(check string) Outcome {
@@ -202,11 +207,13 @@ func answered(answer *dynamics.Error, reason string) Outcome {
 	return o
 }
 
+// unknownHost reports whether a name does not exist. A name server that is late is a failure like any other of the network.
 func unknownHost(err error) bool {
 	var dns *net.DNSError
 	return errors.As(err, &dns) && !dns.IsTimeout
 }
 
+// untrusted reports whether TLS failed in a way that does not pass by itself: a wrong or expired certificate, or no TLS at all.
 func untrusted(err error) bool {
 	var (
 		verification *tls.CertificateVerificationError

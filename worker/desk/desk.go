@@ -104,7 +104,8 @@ type Page[T any] struct {
 	Next uint64 // where the next page begins; 0 when there is none
 }
 
-// homes say in which instance of the catalog in force a link lives.
+// homes say in which instance of the catalog in force a link lives. An instance is known by its organization in Dynamics and not
+// by its name, so that links survive a rename, and a new organization under an old name does not inherit them.
 func (o *Options) homes(ctx context.Context) (instance.Homes, error) {
 	revision, err := o.Catalog.Current(ctx)
 	if errors.Is(err, catalog.ErrEmpty) {

@@ -22,7 +22,8 @@ type Details struct {
 }
 
 // Details reads the record of a post's link, at this moment: the target record once Dynamics made one, else the social
-// activity. A record that is gone makes the link broken.
+// activity. Values are never cached. A record that is
+// gone makes the link broken; an instance that does not answer changes nothing.
 func (l *Links) Details(ctx context.Context, post string) (Details, error) {
 	entry, err := l.linked(ctx, post)
 	if err != nil {

@@ -20,7 +20,8 @@ const (
 )
 
 // Find looks a post up by its sequence (@17), its id, or network and id (twitter/17): in the ledger first, then among the
-// newest posts of the stream. A post that cannot be decoded is found too, and has a Problem.
+// newest posts of the stream. A post that cannot be decoded is found too, and has a Problem. What is not found, or is an id that
+// several networks have, is a *Refusal.
 func (p *Posts) Find(ctx context.Context, name string) (Post, error) {
 	post, err := p.find(ctx, name)
 	if err != nil || post.Entry == nil {
@@ -67,6 +68,7 @@ func unknownPost(name string) error {
 		"there is no post %q among the linked ones and the newest %d of the stream; name it by its place, as in @17, or give the post itself", name, scanned)
 }
 
+// atSequence reads the post at a place of the stream, decodable or not.
 func (p *Posts) atSequence(ctx context.Context, name string, sequence uint64) (Post, error) {
 	m, err := p.opts.Posts.Read(ctx, sequence)
 	if errors.Is(err, posts.ErrNotFound) {
@@ -97,6 +99,8 @@ func (w wanted) maybe(data []byte) bool {
 	return strings.ContainsFunc(w.id, escapable) || bytes.Contains(data, []byte(w.id))
 }
 
+// withID looks in the ledger first: it is keyed by network and id, keeps entries for longer than the stream keeps posts, and most
+// posts that people ask for by their id are linked.
 func (p *Posts) withID(ctx context.Context, w wanted) (Post, error) {
 	if w.id == "" {
 		return Post{}, unknownPost(w.name)

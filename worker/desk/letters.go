@@ -80,7 +80,8 @@ func (l *Letters) Redrive(ctx context.Context, sequence uint64, by string) (ledg
 	return entry, nil
 }
 
-// relink queues the link of a letter anew, if nobody has done so since it died.
+// relink queues the link of a letter anew, if nobody has done so since it died. The generation decides that: a later one means that
+// somebody linked the post by hand. The place is looked up again, because the catalog may have changed since.
 func (l *Letters) relink(ctx context.Context, letter deadletter.Letter, by string) (ledger.Entry, error) {
 	entry, err := l.opts.entry(ctx, letter.Post)
 	if err != nil {

@@ -22,7 +22,9 @@ type Request struct {
 	By       string // who asks
 }
 
-// Link queues a link of a post. The post's link, if it has one already, is in the refusal.
+// Link queues a link of a post, and does not wait for its delivery; Await does. Everything that can be refused is asked for before
+// the first write: the post, the place, the notes, whether the post is free, whether the organization takes social data. The
+// post's link, if it has one already, is in the refusal.
 func (l *Links) Link(ctx context.Context, r Request) (ledger.Entry, error) {
 	post, err := l.post(ctx, r)
 	if err != nil {
@@ -178,6 +180,7 @@ func (l *Links) free(ctx context.Context, post *Post) error {
 	return err
 }
 
+// alreadyLinked refuses a second link of a post. The entry goes along, for people to see the first.
 func alreadyLinked(entry ledger.Entry) error {
 	link := entry.Current()
 	if link.State == ledger.Queued {
@@ -186,7 +189,8 @@ func alreadyLinked(entry ledger.Entry) error {
 	return refuse(RefusedAlreadyLinked, "post %s is already linked to %s; remove that link first to link it again", entry.Post, link.Instance).of(&entry)
 }
 
-// takesSocialData asks an instance whether it takes social data. One that does not answer may: the link waits in its outbox.
+// takesSocialData asks an instance whether it takes social data, so that a person reads the refusal at once and not in a dead
+// letter. One that does not answer may: the link waits in its outbox.
 func (l *Links) takesSocialData(ctx context.Context, in dynamics.Instance) error {
 	client, err := l.opts.client(in)
 	if err != nil {
@@ -205,7 +209,8 @@ func (l *Links) takesSocialData(ctx context.Context, in dynamics.Instance) error
 	return nil
 }
 
-// queue puts a link of a post that has no active one into the outbox, decides it in the ledger, and publishes it.
+// queue puts a link of a post that has no active one into the outbox, decides it in the ledger, and publishes it. The outbox comes
+// first because it can be full: a link that is decided but cannot be queued would wait for nobody.
 func (l *Links) queue(ctx context.Context, post Post, d ledger.Decision) (ledger.Entry, error) {
 	seen := ledger.Entry{Post: post.Key, Sequence: post.Sequence}
 	if post.Entry != nil {

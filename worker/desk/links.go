@@ -14,7 +14,8 @@ import (
 	"postlink/worker/ledger"
 )
 
-// Links makes, shows, removes and lists links.
+// Links makes, shows, removes and lists links. What it writes is compare-and-set on the ledger's entry: of two people, or a person
+// and a delivery, one wins, and the other learns what the link is now.
 type Links struct {
 	opts  *Options
 	posts *Posts
@@ -40,7 +41,8 @@ func (f LinkFilter) takes(l Link) bool {
 		(f.Rule == "" || f.Rule == l.Link.Rule)
 }
 
-// List lists the newest links of posts whose last change is below a cursor (0: from the newest on), at most limit of them.
+// List lists the newest links of posts whose last change is below a cursor (0: from the newest on), at most limit of them. The
+// order is that of the changes of entries: a link that moves while somebody turns pages comes to the front and is not seen again.
 func (l *Links) List(ctx context.Context, f LinkFilter, below uint64, limit int) (Page[Link], error) {
 	var page Page[Link]
 	homes, err := l.opts.homes(ctx)
@@ -122,7 +124,7 @@ func (l *Links) withID(ctx context.Context, id uuid.UUID) (Link, error) {
 }
 
 // Unlink removes the link of a post, for good: the notes are deleted, the record in Dynamics stays, and the post can be linked
-// again to a new one.
+// again to a new one. A link that still waits to be delivered is refused, since its record may be in the making.
 func (l *Links) Unlink(ctx context.Context, post, by string) (ledger.Entry, error) {
 	entry, err := l.linked(ctx, post)
 	if err != nil {
@@ -154,6 +156,7 @@ func notLinked(post Post) error {
 	return refuse(RefusedNotLinked, "post %s is not linked", name)
 }
 
+// mustBeLinked refuses an entry whose newest link has no record that could be shown or left, and says what it is instead.
 func mustBeLinked(entry ledger.Entry) error {
 	link := entry.Current()
 	switch link.State {

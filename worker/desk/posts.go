@@ -11,7 +11,7 @@ import (
 	"postlink/worker/ledger"
 )
 
-// Posts finds and lists posts.
+// Posts finds and lists posts. It only reads: neither a list nor a look at one post changes anything.
 type Posts struct{ opts *Options }
 
 // Post is a post with its links and its dead letter.
@@ -61,6 +61,7 @@ type PostFilter struct {
 	Rule string // of the post's newest link
 }
 
+// takes needs to know where the post's link lives: a link of an instance that was deleted is none, and the post is unlinked.
 func (f PostFilter) takes(p *Post) bool {
 	link := p.link()
 	if f.Rule != "" && (link == nil || link.Rule != f.Rule) {
@@ -83,7 +84,9 @@ func (f PostFilter) takesUnlinked() bool {
 	return f.Rule == "" && f.Link != PostsLinked && f.Link != PostsQueued
 }
 
-// List lists posts below a sequence (0: from the newest on), at most limit of them.
+// List lists posts below a sequence (0: from the newest on), at most limit of them. It reads the stream backwards and asks the
+// ledger for each post, so it bounds how many it looks through: a page with few rows, or none, may have a next one. Posts that
+// arrive meanwhile do not shift the pages, because a page begins at a sequence and not at a count.
 func (p *Posts) List(ctx context.Context, f PostFilter, below uint64, limit int) (Page[Post], error) {
 	var page Page[Post]
 	homes, err := p.opts.homes(ctx)

@@ -28,7 +28,8 @@ type Missing struct {
 
 // Refresh reads again what Dynamics has, and takes configured entities and fields out of the catalog that are gone. An entity
 // that an active rule uses is kept, and remembered as missing. An instance that was parked is sent links again, unless its
-// organization refuses social data.
+// organization refuses social data. All questions are asked before the catalog is changed: of a refresh that fails half-way, nothing
+// is changed.
 func (i *Instances) Refresh(ctx context.Context, by catalog.Commit, name string) (Refreshed, error) {
 	client, configured, err := i.client(ctx, name)
 	if err != nil {
@@ -87,7 +88,8 @@ func present(ctx context.Context, client *dynamics.Client, configured dynamics.I
 	return fields, nil
 }
 
-// prune takes out of an instance what Dynamics has not. Entities that came into the catalog after Dynamics was asked stay.
+// prune takes out of an instance what Dynamics has not. Entities that came into the catalog after Dynamics was asked stay. It may be
+// called again with a newer catalog, when the compare-and-set was lost.
 func prune(c *catalog.Catalog, name string, present map[string][]string) (removed, kept []Missing, err error) {
 	in, err := c.Instance(name)
 	if err != nil {

@@ -63,7 +63,8 @@ func is(err error, kind string) bool {
 	return ok && refusal.Kind == kind
 }
 
-// unanswered is what people read when an instance did not give what they asked for. It says whether the instance answered, and
+// unanswered classifies for people what classify of package deliver does for links, but changes nothing: a person may ask again.
+// It is what people read when an instance did not give what they asked for. It says whether the instance answered, and
 // what to check. ctx is the caller's: when it ended, that is the error.
 func unanswered(ctx context.Context, instance string, err error) error {
 	if ctx.Err() != nil {
@@ -107,7 +108,7 @@ func remedy(answer *dynamics.Error) string {
 	}
 }
 
-// client is the client of an instance.
+// client is the client of an instance. Making one asks nobody; it fails when the secret of the instance cannot be read.
 func (o *Options) client(in dynamics.Instance) (*dynamics.Client, error) {
 	client, err := o.Client(in)
 	if err != nil {

@@ -69,7 +69,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Matcher is the first stage. Run may be called once.
+// Matcher is the first stage. Run may be called once. Slots posts are handled at once, and not in the order of their arrival: a
+// post is decided by itself, so no order is needed. The mutex guards failed alone.
 type Matcher struct {
 	opts    Options
 	log     *zap.Logger
@@ -91,7 +92,8 @@ func New(opts Options) (*Matcher, error) {
 // Pulling reports whether posts are being taken from the stream.
 func (m *Matcher) Pulling() bool { return m.pulling.Load() }
 
-// Run matches posts, from the first catalog on until ctx ends, then lets those under way finish.
+// Run matches posts, from the first catalog on until ctx ends, then lets those under way finish. It returns nil: while NATS is away
+// it waits.
 func (m *Matcher) Run(ctx context.Context) error {
 	select {
 	case <-m.opts.Catalog.Ready():
@@ -161,7 +163,9 @@ func (m *Matcher) place(ctx context.Context, d bus.Delivery) (result string, err
 	return m.match(ctx, post, d)
 }
 
-// match decides about a post under the catalog in force.
+// match decides about a post under the catalog in force, which is taken once, so that a change meanwhile does not divide the
+// decision. Most posts end here without a write: a post that no rule takes leaves no trace but its place in the stream. That the
+// link fits into the outbox is known before the decision is frozen, or the ledger would keep a link that can never be delivered.
 func (m *Matcher) match(ctx context.Context, post *payload.Post, d bus.Delivery) (result string, err error) {
 	revision := m.opts.Catalog.Current()
 	match := revision.Set.Match(post, d.At)
@@ -216,7 +220,8 @@ func (m *Matcher) queue(ctx context.Context, entry ledger.Entry, d bus.Delivery)
 	return resultMatched, nil
 }
 
-// bury makes a dead letter of a post, whose code is also its result.
+// bury makes a dead letter of a post, whose code is also its result. The post is acknowledged only when the letter is kept; its id
+// is read as far as that is possible, so that people find the letter under it.
 func (m *Matcher) bury(ctx context.Context, d bus.Delivery, code, reason, stack string) (result string, err error) {
 	letter := deadletter.Letter{Code: code, Reason: reason, Stack: stack, PostSequence: d.Sequence, Data: d.Data}
 	network, id := payload.Glance(d.Data)
@@ -248,6 +253,7 @@ func (m *Matcher) logBuried(due []notice, example ...zap.Field) {
 	}
 }
 
+// countFailure counts a condition that failed on a post. The post's text stays out of the log: it is private.
 func (m *Matcher) countFailure(post *payload.Post, f rules.Failure) {
 	m.opts.Metrics.ruleErrors.WithLabelValues(f.Rule.Name).Inc()
 	m.mu.Lock()
@@ -256,7 +262,8 @@ func (m *Matcher) countFailure(post *payload.Post, f rules.Failure) {
 	m.log.Debug("a condition failed on a post", zap.String("rule", f.Rule.Name), zap.String("post_id", post.ID), zap.Error(f.Err))
 }
 
-// publishFailures publishes how often conditions failed since it was published last.
+// publishFailures publishes how often conditions failed since it was published last. They are collected because a condition may
+// fail on every post, and an event for each of them would be more writes than all links together.
 func (m *Matcher) publishFailures(ctx context.Context) {
 	m.mu.Lock()
 	failed := m.failed
