@@ -4,7 +4,10 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/width"
 )
 
 // File is the text of a file, in lines as YAML counts them. A nil File has no lines.
@@ -22,11 +25,11 @@ func NewFile(name, text string) *File {
 			break
 		}
 		f.lines = append(f.lines, text[:i])
-		_, width := utf8.DecodeRuneInString(text[i:])
+		_, size := utf8.DecodeRuneInString(text[i:])
 		if strings.HasPrefix(text[i:], "\r\n") {
-			width = 2
+			size = 2
 		}
-		text = text[i+width:]
+		text = text[i+size:]
 	}
 	f.lines = append(f.lines, text)
 	return f
@@ -80,7 +83,23 @@ func (f *File) Snippet(at Position) string {
 		end = start + snippetWidth
 	}
 	number := strconv.Itoa(at.Line)
-	return fmt.Sprintf("  %s | %s\n  %*s | %*s^", number, strings.TrimRight(string(line[start:end]), " "), len(number), "", column-start, "")
+	before := 0 // columns of the terminal, of which some characters take two
+	for _, r := range line[start:column] {
+		before += Columns(r)
+	}
+	return fmt.Sprintf("  %s | %s\n  %*s | %*s^", number, strings.TrimRight(string(line[start:end]), " "), len(number), "", before, "")
+}
+
+// Columns is how many columns of a terminal a character takes by itself: 2 when it is wide (Unicode UAX 11), 0 when it joins the
+// one before it.
+func Columns(r rune) int {
+	if unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) || r >= 0x1160 && r <= 0x11ff { // vowels and finals of Hangul
+		return 0
+	}
+	if kind := width.LookupRune(r).Kind(); kind == width.EastAsianWide || kind == width.EastAsianFullwidth {
+		return 2
+	}
+	return 1
 }
 
 // printable replaces what would break the columns of a snippet.

@@ -23,6 +23,8 @@ func TestACaretStandsBelowItsCharacter(t *testing.T) {
 		"before the first":             {"late", 0, "  1 | late\n    | ^"},
 		"a tab is one column":          {"a\tb", 3, "  1 | a b\n    |   ^"},
 		"letters of several bytes":     {"äöü x", 5, "  1 | äöü x\n    |     ^"},
+		"characters of two columns":    {"航班 == x", 7, "  1 | 航班 == x\n    |         ^"},
+		"a letter made of two":         {"cafe\u0301 x", 7, "  1 | cafe\u0301 x\n    |      ^"},
 		"a control character is blank": {"a\x1bb", 3, "  1 | a b\n    |   ^"},
 		"white space behind is cut":    {"a  ", 1, "  1 | a\n    | ^"},
 		"nothing to see":               {" \t", 1, ""},

@@ -79,8 +79,11 @@ func TestPositionsPointIntoTheFile(t *testing.T) {
 				if len(lines) != 2 {
 					t.Fatalf("got the snippet %q", lines)
 				}
-				caret := strings.IndexByte(lines[1], '^')
-				if under := []rune(lines[0])[caret:]; string(under[:3]) != "BAD" {
+				columns := 0
+				for _, r := range lines[0][:strings.Index(lines[0], "BAD")] {
+					columns += source.Columns(r)
+				}
+				if caret := strings.IndexByte(lines[1], '^'); caret != columns {
 					t.Errorf("the caret is not under BAD:\n%s", when.Snippet(got))
 				}
 			})

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"unicode"
 
-	"golang.org/x/text/width"
+	"postlink/rules/source"
 )
 
 const (
@@ -100,12 +100,12 @@ func clusters(line string) iter.Seq2[string, int] {
 			switch {
 			case i > start && (r == emojiVariant || flag):
 				columns, pairs = 2, 0
-			case i > start && (invisible(r) || last == joiner || columns == 2 && skinTone(r)):
+			case i > start && (source.Columns(r) == 0 || last == joiner || columns == 2 && skinTone(r)):
 			default:
 				if i > start && !yield(line[start:i], columns) {
 					return
 				}
-				start, columns, pairs = i, runeWidth(r), 0
+				start, columns, pairs = i, source.Columns(r), 0
 				if regional(r) {
 					pairs = 1
 				}
@@ -116,22 +116,6 @@ func clusters(line string) iter.Seq2[string, int] {
 			yield(line[start:], columns)
 		}
 	}
-}
-
-// runeWidth is how many columns a rune takes by itself (Unicode UAX 11).
-func runeWidth(r rune) int {
-	switch {
-	case invisible(r):
-		return 0
-	case width.LookupRune(r).Kind() == width.EastAsianWide, width.LookupRune(r).Kind() == width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
-// invisible reports whether a rune adds no column to the one before it.
-func invisible(r rune) bool {
-	return unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf) || r >= 0x1160 && r <= 0x11ff // vowels and finals of Hangul
 }
 
 func skinTone(r rune) bool { return r >= 0x1f3fb && r <= 0x1f3ff }
