@@ -28,9 +28,9 @@ func Example() {
 	second, err := stream.Read(ctx, 2)
 	fmt.Println(second.Subject, string(second.Data), err)
 	left, err := stream.Backlog(ctx)
-	fmt.Println(left, "posts to match", err)
+	fmt.Println("posts wait:", left > 0, err) // 2, or 1 while the server still counts
 
-	taken := make(chan uint64, left)
+	taken := make(chan uint64, 2)
 	stream.Take(ctx, bus.Consumption{Slots: 1, Drain: time.Second}, func(_ context.Context, d bus.Delivery) bus.Settlement {
 		taken <- d.Sequence
 		if len(taken) == cap(taken) {
@@ -38,9 +38,10 @@ func Example() {
 		}
 		return bus.Ack()
 	})
+	close(taken)
 	fmt.Println("taken:", <-taken, <-taken)
 	// Output:
 	// posts.twitter {"post": {"id": 2}} <nil>
-	// 2 posts to match <nil>
+	// posts wait: true <nil>
 	// taken: 1 2
 }
