@@ -22,7 +22,12 @@ type Activity struct {
 // is created under a GUID of ours and never overwritten, and one that exists already is success, so that Create can be
 // repeated after any failure, and by two workers at once. The regarding record stays empty: the instance's own rules set it.
 //
-// A known author costs one request, a new one four. An author's records that were deleted since are created again.
+// An author whom the client remembers costs one request, one whom only the instance knows two, a new one up to four. An author's
+// records that were deleted since are created again. A crash in the middle leaves a contact, or a contact and its profile, which
+// the next attempt uses.
+//
+// An error is an *Error, a *TokenError, the network's own, or that of ctx. An error of the network leaves open whether the record
+// was created; repeating Create is the way to find out. The existing record is neither read nor compared.
 func (c *Client) Create(ctx context.Context, a Activity) error {
 	row := newActivity(a)
 	if a.Author.ID == "" {
@@ -62,13 +67,15 @@ func (c *Client) create(ctx context.Context, what, set string, id uuid.UUID, row
 	return err
 }
 
-// activityRow is a social activity in Dynamics' wire form.
+// activityRow is a social activity in Dynamics' wire form. Columns without omitempty are always sent: 0, false and null mean
+// something there. A customer lookup such as the author's is written through the navigation property of one record type
+// (Dataverse Web API, navigation properties), so of Contact and Account at most one is set.
 type activityRow struct {
 	Subject        string `json:"subject,omitempty"`
 	Description    string `json:"description,omitempty"`
 	Community      int    `json:"community"`
 	MessageType    int    `json:"postmessagetype"`
-	Outgoing       bool   `json:"directioncode"`
+	Outgoing       bool   `json:"directioncode"` // always false: a post comes in
 	SentimentValue *int   `json:"sentimentvalue"`
 	PostURL        string `json:"posturl,omitempty"`
 	PostID         string `json:"postid,omitempty"`

@@ -34,6 +34,9 @@ type author struct {
 // authors remembers the records of authors. Of several callers that look for one unknown author, one searches and the others
 // wait for its result. x/sync/singleflight cannot do this: a search runs under its caller's context, and when that ends, the
 // callers that wait must go on with a search of their own instead of failing with it.
+//
+// It is a cache. An entry has no age: that its records were deleted shows when a create that binds them is refused, and forget
+// drops it then. When it is full, the author who was not asked for the longest goes. Failed searches are not remembered.
 type authors struct {
 	mu       sync.Mutex // guards searches, and makes the look into known and into searches one step
 	known    *lru.Cache[authorKey, author]
@@ -84,6 +87,8 @@ func (a *authors) find(ctx context.Context, key authorKey, look func() (author, 
 	}
 }
 
+// run makes a search and publishes its result. The search ends in any case, even when look panics, since its waiters would hang
+// otherwise.
 func (a *authors) run(ctx context.Context, key authorKey, s *search, look func() (author, error)) {
 	s.canceled = true // in case look panics
 	defer func() {
@@ -109,7 +114,7 @@ func (a *authors) forget(key authorKey, gone author) {
 }
 
 // author finds the records of the activity's author, or makes them. Both records have GUIDs of ours, so that two workers that
-// meet a new author at the same time make one pair.
+// meet a new author at the same time make one pair. The contact comes first, because the profile refers to it.
 func (c *Client) author(ctx context.Context, a Activity) (author, error) {
 	id := a.Author.ID
 	// Two kinds of author cannot be looked up by id and are found by our own GUID alone: those whose id does not fit the column,
@@ -184,7 +189,8 @@ func escape(value string) string {
 	return strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 }
 
-// profileRow is a social profile as we create it.
+// profileRow is a social profile as we create it. It is never updated: what people change in it stays, and a new name or link of
+// the author does not reach it.
 type profileRow struct {
 	Name            string `json:"profilename,omitempty"`
 	UniqueProfileID string `json:"uniqueprofileid,omitempty"`

@@ -77,7 +77,7 @@ type Client struct {
 	authors *authors
 	schemas *lru.Cache[string, schema]
 
-	renewal chan struct{} // holds one element while no fresh token is being fetched
+	renewal chan struct{} // holds one element while no fresh token is being fetched; a channel, so that a context ends the wait
 }
 
 // New checks the options. It makes no request.
@@ -113,7 +113,8 @@ func (c *Client) RecordURL(entity string, id uuid.UUID) string {
 	return c.opts.Instance.RecordURL(entity, id)
 }
 
-// newTransport is Go's default transport with shorter timeouts, more connections to one host and a limit on headers.
+// newTransport is Go's default transport with shorter timeouts, more connections to one host and a limit on headers. All requests
+// of a client go to one host, where Go's default keeps only two idle connections of HTTP/1.1 and dials anew for the rest.
 func newTransport() *http.Transport {
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -143,7 +144,7 @@ type request struct {
 	body       any    // sent as JSON; nothing when nil
 	createOnly bool   // an existing record is not changed
 	prefer     string
-	current    bool  // metadata must not come from the instance's cache
+	current    bool  // metadata must not come from the instance's cache, which lags behind customizations
 	limit      int64 // bytes of the answer; maxBody when 0
 }
 
@@ -172,7 +173,8 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 }
 
 // token returns a token other than the refused one, if there is another. When the same token was refused to several requests,
-// only one of them asks for a fresh one.
+// only one of them asks for a fresh one. Before it does, it asks twice for the token that the source keeps: at once, and when it
+// holds renewal, since another request may have renewed the token meanwhile. The whole takes at most Options.Timeout.
 func (c *Client) token(ctx context.Context, refused string) (string, error) {
 	attempt, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -205,7 +207,8 @@ func (c *Client) tokenError(ctx context.Context, err error) error {
 	return &TokenError{Instance: c.opts.Instance.Name, Err: err}
 }
 
-// send makes one HTTP request.
+// send makes one HTTP request. Only an answer that was read to its end can be success: a body that breaks off is an error of the
+// network. The body of a refusal may break off: its status and headers count all the same.
 func (c *Client) send(ctx context.Context, r request, body []byte, token string, out any) error {
 	attempt, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
@@ -277,7 +280,8 @@ func header(h http.Header, r request, token, id string) {
 	h.Set("x-ms-client-request-id", id)
 }
 
-// broken is the error of a request that got no complete answer. It leaves URLs out, because they hold ids of authors.
+// broken is the error of a request that got no complete answer. It leaves URLs out, because they hold ids of authors. The end of
+// ctx and our own timeout both give errors of package context; a caller tells them apart by ctx.Err.
 func (c *Client) broken(ctx, attempt context.Context, r request, err error) error {
 	switch {
 	case ctx.Err() != nil:
@@ -296,7 +300,8 @@ func cause(err error) error {
 	return err
 }
 
-// read decodes the body of a success.
+// read decodes the body of a success. It looks at the body even when nobody wants it (out is nil): a sign-in page comes
+// with status 200 too, and a record must not count as created then.
 func read(contentType string, body []byte, tooLarge bool, out any) error {
 	if tooLarge {
 		return ErrTooLarge

@@ -34,7 +34,9 @@ func Dial(instance Instance) (*Client, error) {
 	return New(Options{Instance: instance, Tokens: tokens})
 }
 
-// Client returns the client of an instance, a new one when its address has changed. Its error is that of dialling.
+// Client returns the client of an instance, a new one when its address has changed. Its error is that of dialling; nothing is
+// kept then, and the next call dials again. The lock is held while it dials, which reads secrets but sends nothing. A client that
+// is replaced goes on serving those who hold it.
 func (c *Clients) Client(i Instance) (*Client, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -53,7 +55,7 @@ func (c *Clients) Client(i Instance) (*Client, error) {
 	return client, nil
 }
 
-// Close closes the connections that wait for another request.
+// Close closes the connections that wait for another request. Requests under way go on, and the clients can still be used.
 func (c *Clients) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -62,7 +64,7 @@ func (c *Clients) Close() {
 	}
 }
 
-// SameAddress reports whether a client for one instance serves the other as well.
+// SameAddress reports whether a client for one instance serves the other as well. Entities and switches do not matter to a client.
 func (i *Instance) SameAddress(other Instance) bool {
 	return i.URL == other.URL && i.Auth == other.Auth
 }

@@ -69,7 +69,10 @@ type FieldValue struct {
 
 // Details reads the record of a link. The error is ErrGone when the activity, or its target record, has been deleted, and
 // ErrDissociated when the activity has lost the target record that it is known to have had. A field that the Web API lacks
-// never makes an error: it is returned as Missing beside the others.
+// never makes an error: it is returned as Missing beside the others. All other errors say nothing about the link.
+//
+// It changes nothing in the instance. It sends one request for the activity and one for the target record, and two more for each
+// record type whose description it does not remember. A refused column costs more requests: see record.
 func (c *Client) Details(ctx context.Context, q Query) (Details, error) {
 	if q.Fields == nil {
 		q.Fields = func(string) []string { return nil }
@@ -135,7 +138,8 @@ func (c *Client) record(ctx context.Context, r Record, names []string) (row, err
 				got.schema = s.without(got.values)
 				c.schemas.Add(r.Entity, got.schema)
 			}
-		case ok && refused.missing():
+		}
+		if refused, ok := errors.AsType[*Error](err); ok && refused.missing() {
 			return row{}, fmt.Errorf("%w: %w", ErrGone, err)
 		}
 		return got, err

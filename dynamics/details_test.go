@@ -276,8 +276,10 @@ func TestAFieldThatTheWebAPIRefusesHidesNoOther(t *testing.T) {
 		t.Errorf("the whole record is read by %s", last.URI)
 	}
 	o.set("incidents("+caseID+")", `404 {"error":{"code":"0x80040217","message":"Does Not Exist"}}`)
-	if _, err := c.Details(t.Context(), q); !errors.Is(err, dynamics.ErrGone) {
-		t.Errorf("error %v, want %v", err, dynamics.ErrGone)
+	for what, client := range map[string]*dynamics.Client{"at the first reading": c, "between two readings": newClient(t, i.URL)} {
+		if _, err := client.Details(t.Context(), q); !errors.Is(err, dynamics.ErrGone) {
+			t.Errorf("deleted %s: error %v, want %v", what, err, dynamics.ErrGone)
+		}
 	}
 	o.set("incidents("+caseID+")", record)
 }

@@ -3,14 +3,20 @@
 //
 // # Creating
 //
-// Every create is create-only, under a GUID of our own, so that repeating a request never makes a second record. A record
-// that exists already is success. [Client.Create] says which requests it sends.
+// Every create is create-only (PATCH with If-None-Match: *), under a GUID of our own, so that repeating a request never makes a
+// second record. A record that exists already is success. A plain upsert would not do: it overwrites what people changed in the
+// record, and of two at the same time one can fail. [Client.Create] says which requests it sends.
 //
 // # Reading
 //
 // [Client.Details] reads the record of a link: the target record once the organization has made one, else the social activity.
 // Fields are columns that metadata calls valid for the Web API (IsValidODataAttribute). One that the Web API lacks all the same
 // is returned as missing and hides no other.
+//
+// # Time
+//
+// A call blocks until all its requests are answered. Each request ends after [Options].Timeout, the whole call only with its
+// context. Nothing runs in the background; only idle connections stay open.
 //
 // # Errors
 //

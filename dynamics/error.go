@@ -22,7 +22,8 @@ var (
 	ErrTooLarge = errors.New("the answer is too large")
 )
 
-// Error codes of Dynamics that decide what happens to a link, in the spelling of Error.Code.
+// Error codes of Dynamics that decide what happens to a link, in the spelling of Error.Code. Look at the code before the
+// status, which Microsoft does not document for all of them.
 const (
 	CodeDuplicateRecord    = "0x80040237" // a record of that id exists
 	CodeObjectDoesNotExist = "0x80040217" // the record, or one that it is bound to, is gone

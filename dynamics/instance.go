@@ -11,7 +11,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Instance is one Dynamics 365 organization that posts are linked to.
+// Instance is one Dynamics 365 organization that posts are linked to. It is an entry of the catalog, which checks it; the JSON form
+// is the one in which the catalog is stored.
 type Instance struct {
 	Name     string   `json:"name"`               // lower case letters, digits and dashes; part of every record's identity
 	URL      string   `json:"url"`                // https://contoso.crm.dynamics.com; with a path only where organizations share a host
@@ -51,11 +52,11 @@ const (
 // Auth says how to get a token for an instance. Secrets are never part of it, only where to find them.
 type Auth struct {
 	Kind         string `json:"kind"`
-	Tenant       string `json:"tenant,omitempty"`
-	ClientID     string `json:"client_id,omitempty"`
-	ClientSecret Secret `json:"client_secret,omitzero"`
-	Authority    string `json:"authority,omitempty"` // login host of a sovereign cloud; Microsoft's public one when empty
-	Token        Secret `json:"token,omitzero"`
+	Tenant       string `json:"tenant,omitempty"`       // id or domain of the Microsoft Entra tenant
+	ClientID     string `json:"client_id,omitempty"`    // of the app registration; Dynamics has an application user for it
+	ClientSecret Secret `json:"client_secret,omitzero"` // with AuthClientCredentials
+	Authority    string `json:"authority,omitempty"`    // login host of a sovereign cloud; Microsoft's public one when empty
+	Token        Secret `json:"token,omitzero"`         // with AuthStatic
 }
 
 // Secret names the place of a secret: an environment variable or a file, exactly one of them.
@@ -73,7 +74,8 @@ type Organization struct {
 	SocialDataDisabled *bool
 }
 
-// Organization asks the instance for its id, version and setting for social data. It also serves as the probe of an instance.
+// Organization asks the instance for its id, version and setting for social data, in three requests. It also serves as the probe of
+// an instance: it needs address, token and Web API to work, and changes nothing.
 func (c *Client) Organization(ctx context.Context) (Organization, error) {
 	var who struct{ OrganizationId uuid.UUID }
 	op := "read organization"

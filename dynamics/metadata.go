@@ -99,7 +99,8 @@ func (d definition) recordType() RecordType {
 	}
 }
 
-// Metadata reads the record types from the instance, never from memory, and drops the fields that Details remembers.
+// Metadata reads the record types from the instance, never from memory, and drops the fields that Details remembers. Its second
+// answer describes every table of the instance; those that an activity can belong to are picked here.
 func (c *Client) Metadata(ctx context.Context) (Metadata, error) {
 	op := "read record types"
 	list := request{op: op, method: http.MethodGet, current: true, limit: maxLargeBody}
@@ -158,7 +159,8 @@ type schema struct {
 	readAt     time.Time
 }
 
-// without returns the schema without the fields that an answer with all columns lacks.
+// without returns the schema without the fields that an answer with all columns lacks: metadata can describe a column that records
+// do not have. It keeps the age, so such a column is asked for again after schemaAge at the latest.
 func (s schema) without(answer map[string]json.RawMessage) schema {
 	s.fields = maps.Clone(s.fields)
 	maps.DeleteFunc(s.fields, func(_ string, f Field) bool {
@@ -182,7 +184,8 @@ func (s schema) pick(names []string) []Field {
 	return fields
 }
 
-// schema returns the description of a record type, from memory while it is younger than schemaAge.
+// schema returns the description of a record type, from memory while it is younger than schemaAge. Two callers that miss it both
+// read it, in two requests each; the later result stays.
 func (c *Client) schema(ctx context.Context, entity string) (s schema, remembered bool, err error) {
 	if s, ok := c.schemas.Get(entity); ok && c.opts.Now().Sub(s.readAt) < schemaAge {
 		return s, true, nil
@@ -242,7 +245,8 @@ func (a attribute) field() (Field, bool) {
 	return f, a.IsValidODataAttribute
 }
 
-// noEntity wraps Dynamics' answer for an unknown record type in ErrNoEntity.
+// noEntity wraps Dynamics' answer for an unknown record type in ErrNoEntity. A 404 without Dynamics' error document may be that of
+// a gateway, and stays what it is.
 func noEntity(err error) error {
 	if refused, ok := errors.AsType[*Error](err); ok && refused.Status == http.StatusNotFound && refused.described {
 		return fmt.Errorf("%w: %w", ErrNoEntity, err)

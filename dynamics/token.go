@@ -17,7 +17,8 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 )
 
-// TokenSource gives bearer tokens for one instance. It is safe for concurrent use and keeps tokens until they expire.
+// TokenSource gives bearer tokens for one instance. It is safe for concurrent use and keeps tokens until they expire. Whatever error
+// it returns reaches callers of Client as a *TokenError, unless their own context has ended.
 type TokenSource interface {
 	// Token returns a token. With fresh it gets a new one, because the instance has refused the one that it keeps.
 	Token(ctx context.Context, fresh bool) (string, error)
@@ -158,7 +159,7 @@ func (o *ClientCredentialsOptions) validate() error {
 }
 
 // ClientCredentials gets tokens with a client id and secret. One request for a token runs at a time; callers wait for it until
-// their own context ends.
+// their own context ends. A failure is not remembered: each waiting caller then asks anew, and how soon is up to the caller.
 type ClientCredentials struct {
 	opts ClientCredentialsOptions
 
@@ -189,7 +190,7 @@ func NewClientCredentials(opts ClientCredentialsOptions) (*ClientCredentials, er
 }
 
 // Token returns the token that it keeps, or a new one when there is none, it is about to expire, or fresh asks for one.
-// Failures are of type *TokenError, unless ctx has ended.
+// Failures are of type *TokenError, unless ctx has ended. A failure without fresh is tried once more when the secret has changed.
 func (c *ClientCredentials) Token(ctx context.Context, fresh bool) (string, error) {
 	select {
 	case <-c.turn:
@@ -213,7 +214,8 @@ func (c *ClientCredentials) Token(ctx context.Context, fresh bool) (string, erro
 	return c.acquire(ctx)
 }
 
-// renew reads the secret and makes a credential whose cache is empty. It reports whether the secret has changed.
+// renew reads the secret and makes a credential whose cache is empty. It reports whether the secret has changed. azidentity's
+// TokenRequestOptions cannot ask for a token past its cache, so a refused token goes only with its credential.
 func (c *ClientCredentials) renew() (changed bool, err error) {
 	secret, err := c.opts.Secret()
 	if err != nil {
@@ -239,6 +241,8 @@ func (c *ClientCredentials) renew() (changed bool, err error) {
 	return changed, nil
 }
 
+// acquire asks the credential for a token, which may come from its cache. The caller has the turn. Its error is made of what
+// the endpoint's transport noted; azidentity's own counts only when no request was sent.
 func (c *ClientCredentials) acquire(ctx context.Context) (string, error) {
 	c.endpoint.failure, c.endpoint.answer = nil, nil
 	token, err := c.cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: []string{c.opts.Resource + "/.default"}})

@@ -24,7 +24,8 @@ const (
 )
 
 // SocialActivity is what a linked post becomes in Dynamics 365, in the spelling of Microsoft's sample payload
-// ("Create a record from a post in Social Engagement", 2018-01-31).
+// ("Create a record from a post in Social Engagement", 2018-01-31). Build is its only maker, and keeps each field within its limit.
+// An empty text is left out of the JSON form. Dynamics wants the additional parameters as JSON text in a column: see Text.
 type SocialActivity struct {
 	PostMessageType int                  `json:"postmessagetype"` // 0 public, 1 private
 	Community       int                  `json:"community"`       // 1 Facebook, 2 Twitter, 0 other
@@ -40,10 +41,11 @@ type SocialActivity struct {
 	Author Author `json:"-"` // whose social profile the activity belongs to; of a retweet the original author, when named
 }
 
-// AdditionalParameters are the inner object of the payload: flat, since record-creation rules cannot read nested values.
+// AdditionalParameters are the inner object of the payload: flat, since record-creation rules cannot read nested values. The
+// names must not change: such rules of an instance refer to them. Empty texts are left out.
 type AdditionalParameters struct {
-	TargetEntityName          string     `json:"targetEntityName"` // always "socialactivity"
-	UserPreferredTargetEntity string     `json:"userPreferredTargetEntity"`
+	TargetEntityName          string     `json:"targetEntityName"`          // always "socialactivity"
+	UserPreferredTargetEntity string     `json:"userPreferredTargetEntity"` // logical name of the record to make; Options.Entity
 	SocialHandle              string     `json:"socialHandle,omitempty"`
 	ProfileName               string     `json:"profileName,omitempty"`
 	ProfileLink               string     `json:"profilelink,omitempty"`
@@ -71,7 +73,8 @@ func (a AdditionalParameters) Text() string {
 	return string(bytes.TrimSuffix(out.Bytes(), []byte("\n")))
 }
 
-// Influence is a reach score that keeps a decimal in JSON ("41.0"), as the sample payload does.
+// Influence is a reach score that keeps a decimal in JSON ("41.0"), as the sample payload does; a float64 would be written as 41.
+// 0 is a score like others. A score that is not known is a nil pointer in AdditionalParameters.
 type Influence float64
 
 // MarshalJSON writes the score with at least one decimal, and null when it is no finite number.
@@ -87,7 +90,7 @@ func (i Influence) MarshalJSON() ([]byte, error) {
 	return text, nil
 }
 
-// Options are what a link adds to the post.
+// Options are what a link adds to the post. Entity is required.
 type Options struct {
 	Entity   string // logical name of the preferred record type
 	Notes    string // at most MaxNotes

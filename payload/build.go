@@ -29,10 +29,12 @@ func (e *EntityError) Error() string {
 
 var logicalName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,127}$`)
 
-// LogicalName reports whether a name can be that of a table or column of Dynamics.
+// LogicalName reports whether a name can be that of a table or column of Dynamics. Whether an instance has it is known to its
+// metadata only.
 func LogicalName(name string) bool { return logicalName.MatchString(name) }
 
-// Values of community.
+// Values of community that every instance has. Customer Service adds values for chat channels, but none for the other networks
+// that posts come from, such as videos, blogs and boards.
 const (
 	communityOther = iota
 	communityFacebook
@@ -49,6 +51,9 @@ const (
 //   - Of a share, the author is the original one when the event names it, else the one who shared; who shared is in
 //     retweetedBy_* in any case.
 //   - The additional parameters are kept within MaxAdditional (see fit), so that the rest of the activity always arrives.
+//
+// Dynamics refuses a whole record for one text that is too long. So a text goes into its column cut, and a URL or an id, which is
+// worth nothing when it is cut, goes in whole or not at all.
 func Build(p *Post, o Options) (SocialActivity, error) {
 	if !LogicalName(o.Entity) {
 		return SocialActivity{}, &EntityError{Entity: o.Entity}
@@ -108,7 +113,8 @@ func Build(p *Post, o Options) (SocialActivity, error) {
 
 // fit empties fields until the text is within MaxAdditional. Only URLs of thousands of characters exceed it. fit empties the least
 // useful field that is enough alone; when none is, it empties the least useful one and tries again. Handle and notes always stay:
-// they have limits of their own.
+// they have limits of their own. The length is that of the encoded text, since escapes make it longer than its fields, so every
+// trial encodes the parameters again: 36 times at the worst, once for a usual post.
 func (a *AdditionalParameters) fit() {
 	expendable := []*string{ // least useful first
 		&a.RetweetedByDisplayName, &a.RetweetedByScreenName, &a.RetweetedByExternalID,
@@ -152,6 +158,7 @@ func community(network string) int {
 	return communityOther
 }
 
+// sentimentValue returns nil for a polarity that is missing or unknown, since 0 means neutral.
 func sentimentValue(polarity string) *int {
 	switch polarity {
 	case "positive":
@@ -164,7 +171,8 @@ func sentimentValue(polarity string) *int {
 	return nil
 }
 
-// influence returns the score, or nil when the influencescore column cannot hold it.
+// influence returns the score, or nil when the influencescore column cannot hold it. The comparison is negated so that NaN, for
+// which every comparison is false, is refused as well.
 func influence(s *Score) *Influence {
 	if s == nil || s.Unrated || !(s.Influence >= 0 && s.Influence <= 1e9) {
 		return nil
@@ -172,7 +180,8 @@ func influence(s *Score) *Influence {
 	return new(Influence(s.Influence))
 }
 
-// webURL returns an absolute http or https URL, which is safe to follow from Dynamics; else "".
+// webURL returns an absolute http or https URL, which is safe to follow from Dynamics; else "". Blanks around it are removed,
+// and spaces within it are encoded. Nothing else is repaired.
 func webURL(raw string) string {
 	raw = strings.ReplaceAll(strings.TrimSpace(Clean(raw)), " ", "%20")
 	u, err := url.Parse(raw)

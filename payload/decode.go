@@ -30,6 +30,9 @@ func (e *DecodeError) Error() string { return e.Field + ": " + e.Reason }
 // midnight of the year 1 in UTC, which programs write for "none". Characters that Dynamics refuses (NUL and other controls)
 // are dropped from texts and are an error in ids. A byte order mark before the document is ignored.
 //
+// The post keeps nothing of data, which the caller may use again. An event is walked once; an object without an envelope is
+// walked twice, because only the end of it shows that it has no envelope.
+//
 // Every error is a *DecodeError: for a document that is empty, truncated, not UTF-8, followed by another, or nested 64 levels
 // deep; for a value of the wrong kind in a field of Post; for an id that is missing, blank, or over MaxID bytes.
 func DecodePost(data []byte) (*Post, error) {
@@ -57,6 +60,7 @@ func DecodePost(data []byte) (*Post, error) {
 	return &p, nil
 }
 
+// event reads an envelope. found is false when it has no post, or a null for one.
 func (r *reader) event() (p Post, found bool) {
 	for ok := r.object(); ok; ok = r.next() {
 		if string(r.name()) != "post" {
@@ -69,6 +73,7 @@ func (r *reader) event() (p Post, found bool) {
 	return p, found
 }
 
+// post reads the object under post. Its fields come in any order, so what depends on two of them is made at the end.
 func (r *reader) post() Post {
 	var p Post
 	var author profile
@@ -267,7 +272,8 @@ func (r *reader) originalText() (text string) {
 	return text
 }
 
-// profile is an author as the event writes it: with several ids, of different age.
+// profile is an author as the event writes it, with up to four ids. Which of them becomes Author.ID, and what the link is, is
+// known only with the network of the post: see on.
 type profile struct {
 	Author
 	uri, id string

@@ -7,7 +7,10 @@ import (
 )
 
 // Glance reads the network and the id of an event without judging it: of one that DecodePost refuses too, as far as it can be
-// read. Either is empty where it cannot.
+// read. Either is empty where it cannot. It gives a dead letter the name under which people look for the post.
+//
+// The id is as the event writes it, neither trimmed nor NFC-normalised, so it can differ from Post.ID. Do not derive identities
+// from it. Glance reads on to the end or to the first mistake; when a name comes twice, the last counts.
 func Glance(data []byte) (network, id string) {
 	dec := json.NewDecoder(bytes.NewReader(data))
 	dec.UseNumber()
@@ -16,7 +19,8 @@ func Glance(data []byte) (network, id string) {
 	return strings.ToLower(g.network), g.id
 }
 
-// deepest is how far into an event a glance goes: to post.source.param, and past what stands beside it.
+// deepest is the nesting at which a glance gives up. It bounds the recursion on an event of nothing but brackets. The fields that
+// it looks for are three levels deep at most; everything else is only passed over.
 const deepest = 64
 
 type glance struct {

@@ -13,7 +13,9 @@ const (
 	TypePrivateMessage = "privatemessage"
 )
 
-// Post is one social post, decoded from an MSE event (JSON v2.1). A field the event does not carry is its zero value.
+// Post is one social post, decoded from an MSE event (JSON v2.1). A field the event does not carry is its zero value. Texts have
+// their full length, without the characters that Dynamics refuses. A post is identified by Network and ID together: two networks
+// may use the same id.
 type Post struct {
 	ID          string // post.id: unique among the ingestion's posts, trimmed and NFC-normalised, never empty
 	ExternalID  string // post.externalId: the post's id on its network
@@ -26,7 +28,7 @@ type Post struct {
 	Network     string // post.source.param, lower case: twitter, facebook, youtubevideos, blogs, board, ...; rules call it post.source
 
 	Sentiment      string  // post.sentiment.polarity, lower case: positive, neutral, negative, or empty
-	SentimentScore float64 // post.sentiment.value, -1 to 1
+	SentimentScore float64 // post.sentiment.value, -1 to 1; 0 when not given, too
 	Score          *Score  // post.score; nil when no provider scored the post
 
 	PublishedAt time.Time // post.publicationDate, in the offset it was sent with
@@ -57,7 +59,8 @@ type Score struct {
 	Unrated   bool    // the event gives no providerScore: Influence is unknown, not 0
 }
 
-// Author is a profile on a network. Every field may be empty: since 2018 Facebook hides most authors.
+// Author is a profile on a network. Every field may be empty: since 2018 Facebook hides most authors. An author without an ID has
+// no identity, and gets no records of its own in Dynamics.
 type Author struct {
 	ID         string // what identifies the author on the network: externalId, else uri, else id, else the handle
 	ExternalID string // profile.externalId
@@ -86,14 +89,14 @@ func (a Author) Names() (first, last string) {
 	return "", cmp.Or(names[:]...)
 }
 
-// Location is where a post or its author is, as the network says.
+// Location is where a post or its author is, as the network says. The names are free text and of any language; any may be empty.
 type Location struct {
 	Country string // countryRegion
 	Region  string // adminDistrict
 	City    string // locality
 }
 
-// Reference is the post that another one answers or repeats.
+// Reference is the post that another one answers or repeats. Its text is not kept: of a clipped share it has become Post.Text.
 type Reference struct {
 	ID         string
 	ExternalID string

@@ -19,13 +19,16 @@ const (
 //	for ok := r.object(); ok; ok = r.next() { switch string(r.name()) { ... default: r.skip() } }
 //
 // and each round takes exactly one value. A null reads as the zero value of whatever is wanted.
+//
+// Every post of the stream passes here, so it keeps only what is read, and copies no value that is skipped. encoding/json would
+// not do: it takes names in any case for the same, and its errors can repeat parts of the post.
 type reader struct {
 	data    []byte
-	pos     int
-	invalid int // offset of the first byte that is not UTF-8; len(data) when all are
-	base    int // how many steps of path stand outside the post: 1 in an event, 0 in a bare post
-	path    [maxPath]step
-	depth   int
+	pos     int           // of the next byte
+	invalid int           // offset of the first byte that is not UTF-8; len(data) when all are
+	base    int           // how many steps of path stand outside the post: 1 in an event, 0 in a bare post
+	path    [maxPath]step // path[:depth] is in use; enter does not check the length, since our code sets how deep it reads
+	depth   int           // how many objects and arrays are entered
 	err     *DecodeError
 }
 
@@ -129,7 +132,8 @@ func (r *reader) leave() bool {
 	return false
 }
 
-// field reads a field's name and the colon after it.
+// field reads a field's name and the colon after it. It drops the name of the field before first, so that a mistake in the new
+// name is not reported under the old one.
 func (r *reader) field() bool {
 	r.path[r.depth-1].name = nil
 	name, ok := r.label()
@@ -170,6 +174,8 @@ func (r *reader) skip() {
 	}
 }
 
+// pass passes over the value here, which stands in depth objects and arrays. The limit of the nesting bounds the recursion: a
+// document of nothing but brackets must not fill the stack.
 func (r *reader) pass(depth int) bool {
 	switch c := r.peek(); kindOf(c) {
 	case kindString:
@@ -216,6 +222,7 @@ func (r *reader) pass(depth int) bool {
 // null takes a null, if that is what stands here.
 func (r *reader) null() bool { return r.peek() == 'n' && r.literal() }
 
+// literal takes null, true or false. Letters directly after it are a mistake that the next call finds.
 func (r *reader) literal() bool {
 	for _, word := range [...]string{"null", "true", "false"} {
 		if bytes.HasPrefix(r.data[r.pos:], []byte(word)) {

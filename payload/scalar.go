@@ -40,7 +40,8 @@ func (r *reader) plain(want string) (s string, escaped bool) {
 	return string(raw), false
 }
 
-// id reads a string or a whole number, of which every digit is kept.
+// id reads a string or a whole number, of which every digit is kept: ids of networks exceed 2^53, which a float64 would round.
+// Strings are trimmed and NFC-normalised, so that one id in two spellings names one post.
 func (r *reader) id() string {
 	if r.err == nil && kindOf(r.peek()) == kindNumber {
 		raw, _ := r.digits()
@@ -77,7 +78,7 @@ func (r *reader) number() float64 {
 	return f
 }
 
-// whole reads a number without a fraction; 35.0 is one.
+// whole reads a number without a fraction; 35.0 is one. Over 2^53 a float64 does not hold every whole number.
 func (r *reader) whole() int {
 	f := r.number()
 	if f != math.Trunc(f) || math.Abs(f) > 1<<53 {
@@ -106,7 +107,8 @@ func (r *reader) date() time.Time {
 	return time.Time{}
 }
 
-// quoted reads a string, and returns what stands between its quotes.
+// quoted reads a string, and returns what stands between its quotes: a part of the document, with its escapes, which are valid.
+// Only strings can hold more than ASCII, so a document that is not UTF-8 is noticed here, or else as text that is not JSON.
 func (r *reader) quoted() (raw []byte, escaped, ok bool) {
 	start := r.pos + 1
 	for i := start; i < len(r.data); {
@@ -136,7 +138,7 @@ func (r *reader) quoted() (raw []byte, escaped, ok bool) {
 	return nil, false, r.broken()
 }
 
-// digits reads a number.
+// digits reads a number, as RFC 8259 writes it: no plus sign, no zeros in front, digits on both sides of the point.
 func (r *reader) digits() (raw []byte, ok bool) {
 	start := r.pos
 	if r.data[r.pos] == '-' {

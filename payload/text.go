@@ -8,7 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Units counts the UTF-16 code units of s, the measure of every limit in Dynamics: an emoji is two.
+// Units counts the UTF-16 code units of s, the measure of every limit in Dynamics: an emoji is two. A byte that is not UTF-8
+// counts as one, like the U+FFFD that Clean puts there.
 func Units(s string) int {
 	n := 0
 	for _, r := range s {
@@ -17,7 +18,8 @@ func Units(s string) int {
 	return n
 }
 
-// Cut returns the longest start of s that has at most limit UTF-16 units and ends between runes.
+// Cut returns the longest start of s that has at most limit UTF-16 units and ends between runes. It may divide a sign of several
+// runes, such as a flag. No rune has more units than bytes, so a text of few enough bytes is returned without a count.
 func Cut(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -37,7 +39,8 @@ func refused(r rune) bool {
 	return r < ' ' && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
 }
 
-// Clean drops the characters that Dynamics refuses, and replaces what is not UTF-8.
+// Clean drops the characters that Dynamics refuses, and replaces each byte that is not UTF-8 by U+FFFD. It copies only a text
+// that it changes.
 func Clean(s string) string {
 	if utf8.ValidString(s) && !strings.ContainsFunc(s, refused) {
 		return s
@@ -50,7 +53,8 @@ func Clean(s string) string {
 	}, s)
 }
 
-// oneLine puts single spaces where a text has white space and line breaks.
+// oneLine puts single spaces where a text has white space and line breaks, and none at its ends. The loop only finds out whether
+// there is anything to change: most texts are returned as they are, without a copy.
 func oneLine(s string) string {
 	spaced := true // there is white space before r, or nothing
 	for _, r := range s {
@@ -67,6 +71,7 @@ func oneLine(s string) string {
 
 // whole returns the original of a share whose text is clipped: the text, after any "RT @handle: ", is the start of the original
 // followed by "…". White space is not compared, since networks replace line breaks. In every other case whole returns the text.
+// The loop drops one "RT @handle: " after another, because a share of a share has several.
 func whole(shared, original string) string {
 	start, clipped := strings.CutSuffix(strings.TrimSpace(shared), "…")
 	if !clipped || original == "" {

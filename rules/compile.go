@@ -28,7 +28,12 @@ const (
 	maxWork      = 1 << 18  // steps of all loops together, and bytes of text that it may make, on one post
 )
 
-// conditionCompiler turns conditions into programs. It caches types, so it serves one goroutine at a time.
+// conditionCompiler turns conditions into programs. It caches types, so it serves one goroutine at a time. A condition goes
+//
+//	parser -> grammar -> checker -> types -> patch -> checker -> optimizer -> compiler
+//
+// where grammar, types and patch are ours. expr.Compile does the library's steps in one call, and so has no place for ours between
+// them: grammar must come before the library's own check for the better message, and patch needs the types that the check finds.
 type conditionCompiler struct {
 	config *conf.Config
 }
@@ -62,11 +67,12 @@ func (c *conditionCompiler) compile(r *Rule) (*vm.Program, *source.Problem) {
 
 // flaw is a problem of a condition, and the character where it is.
 type flaw struct {
-	at      int
+	at      int // in characters of the condition, from 0, or one of the values below
 	message string
 }
 
-// Values of flaw.at for flaws that have no character of their own.
+// Values of flaw.at for flaws that have no character of their own. compile turns wholeCondition into the first visible character.
+// conditionsEnd is an offset past every condition, which positions take for the place after the last visible character.
 const (
 	wholeCondition = -1
 	conditionsEnd  = maxCondition
@@ -98,7 +104,7 @@ func (c *conditionCompiler) check(when string) (tree *parser.Tree, wrong *flaw) 
 }
 
 // assemble makes the program of a checked tree: it puts in the constants and the counters of work (patch), checks the types of the
-// new nodes, and compiles. It changes the tree.
+// new nodes, and compiles. It changes the tree, so a tree can be assembled once.
 func (c *conditionCompiler) assemble(tree *parser.Tree) (program *vm.Program, wrong *flaw) {
 	defer func() {
 		if crash := recover(); crash != nil {
@@ -128,7 +134,8 @@ var (
 	assigning = `unexpected token Operator("=")`
 )
 
-// explain rewrites an error of the library in the words of rule authors.
+// explain rewrites an error of the library in the words of rule authors. It depends on the wording of the library's messages; one
+// that it does not know is passed on, with our type names replaced. Look at it whenever the library is updated.
 func explain(err error) *flaw {
 	f := &flaw{at: wholeCondition, message: own(err.Error())}
 	if at, ok := errors.AsType[*file.Error](err); ok {
@@ -167,7 +174,8 @@ func typeName(t string) string {
 	return t
 }
 
-// hint ends a message about an unknown name: what the author probably meant.
+// hint ends a message about an unknown name: what the author probably meant. The post is the only variable, so the usual mistake is
+// a field without post in front.
 func hint(name string) string {
 	for _, n := range postNames {
 		if strings.EqualFold(n, name) {
@@ -177,7 +185,8 @@ func hint(name string) string {
 	return "conditions read the post, as in post.text"
 }
 
-// problem makes a Problem at a character of the rule's condition.
+// problem makes a Problem at a character of the rule's condition. The position is one in the file when the condition still is the
+// text that was read from there, else one in the condition itself.
 func (r *Rule) problem(at int, format string, args ...any) source.Problem {
 	p := source.Problem{Rule: r.Name, Message: fmt.Sprintf(format, args...)}
 	if r.Origin != nil && r.Origin.when.Scalar() == r.When {
@@ -195,6 +204,7 @@ func (r *Rule) problem(at int, format string, args ...any) source.Problem {
 }
 
 // hidden are functions that patch puts into conditions. Rule authors cannot call them: their names are not valid in a condition.
+// The first argument of each is the post, which holds the budget; an error ends the condition as a failure.
 var hidden = []expr.Option{
 	expr.Function(mentionsFunc, func(params ...any) (any, error) {
 		return params[0].(*post).holdsAny(params[1].(*keywords).all), nil

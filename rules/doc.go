@@ -10,6 +10,13 @@
 // makes. Values are flat (texts, numbers, dates, booleans and lists of them), so that none can grow much larger than the post.
 // Therefore no rule author can stop a worker.
 //
+// Compile is the slow step: it parses and checks each condition, and refuses the whole set when anything is wrong with any rule.
+// Match only runs programs. It asks the active rules from the newest to the oldest and stops at the first that holds, so a post
+// costs as many conditions as there are rules newer than the one that takes it; a post that none takes costs all of them.
+//
+// Errors about rules are source.Problems, with positions. They quote the condition, which rule authors wrote. Errors about a post
+// are in Match.Failed, Explanation.Err and Clause.Err. They quote nothing that a post says, so they may be logged.
+//
 // Rules are read from YAML in two steps: ReadRules reports what has the wrong shape, Compile reports values that are not valid.
 // Both report positions, as package source does.
 //

@@ -39,7 +39,11 @@ type Clause struct {
 }
 
 // Explain returns the outcome of every rule for the post, the newest rule first. It evaluates every clause on its own, including
-// those that do not decide. It is made for people, and is far slower than Match.
+// those that do not decide. It is made for people, and is far slower than Match: it compiles each clause anew.
+//
+// It answers for a post that arrives now: Rule.Since is not looked at, so for an older post Match may choose another rule. It may
+// be called while other goroutines use the set. Each clause has a budget of its own, so a condition can fail for too much work
+// although each of its clauses is evaluated.
 func (s *Set) Explain(p *payload.Post) []Explanation {
 	r := s.begin(p)
 	defer s.end(r)
@@ -90,7 +94,8 @@ func (c *conditionCompiler) clauses(rule Rule, r *run) []Clause {
 	return clauses
 }
 
-// split yields the clauses of a condition: as text, and as a condition of its own, with the variables that it uses.
+// split yields the clauses of a condition: as text, and as a condition of its own, below the let declarations that stand around
+// it, since it may use their variables.
 func split(n ast.Node, yield func(text string, clause ast.Node)) {
 	switch n := n.(type) {
 	case *ast.BinaryNode:

@@ -34,10 +34,11 @@ var refusals = map[string]string{
 	"fromJSON": "fromJSON() gives values of unknown type",
 }
 
-// grammar checks a condition before its types are known. It stops at the first flaw.
+// grammar checks a condition before its types are known. It keeps the first flaw. What it refuses the library would accept, or would
+// refuse in words that do not help a rule author.
 type grammar struct {
 	wrong   *flaw
-	nesting int
+	nesting int // of loops around the node
 }
 
 // refuse keeps the first flaw, at the start of a node.
@@ -81,7 +82,8 @@ func (g *grammar) walk(n ast.Node) {
 	}
 }
 
-// member checks names of fields. The library would report them without a suggestion.
+// member checks names of fields. The library would report them without a suggestion. A name must be written out: post["te" + "xt"]
+// could not be checked.
 func (g *grammar) member(n *ast.MemberNode) {
 	owner, known := "", []string(nil)
 	if isPost(n.Node) {
@@ -160,6 +162,7 @@ func (g *grammar) function(n *ast.BuiltinNode) {
 }
 
 // call evaluates a function of expr-lang on constant texts. Some functions check their arguments in Validate, the others take one.
+// grammar calls it before the library has checked the number of arguments, so it is checked here.
 func call(name string, args []any) (any, error) {
 	f := builtin.Builtins[builtin.Index[name]]
 	if f.Validate != nil {
@@ -176,7 +179,8 @@ func call(name string, args []any) (any, error) {
 	return f.Func(args...)
 }
 
-// texts returns the arguments that are written as texts (nil for others), and whether all are.
+// texts returns the arguments that are written as texts (nil for others), and whether all are. A call without arguments is not
+// constant.
 func texts(nodes []ast.Node) (values []any, all bool) {
 	all = len(nodes) > 0
 	values = make([]any, len(nodes))
@@ -251,7 +255,7 @@ func kind(n ast.Node) reflect.Kind {
 	return t.Kind()
 }
 
-// flat reports whether a node's value is a text, a number, a boolean or a date.
+// flat reports whether a node's value is a text, a number, a boolean or a date. A duration is a number (Int64).
 func flat(n ast.Node) bool {
 	switch kind(n) {
 	case reflect.Bool, reflect.String, reflect.Int, reflect.Int64, reflect.Float64:
@@ -260,7 +264,8 @@ func flat(n ast.Node) bool {
 	return isTime(n)
 }
 
-// children returns the places of a node's children, in the order of the text.
+// children returns the places of a node's children, in the order of the text. They are places, so that patch can put another node
+// there. The library's own walk visits children first and knows no scopes, which nesting and depth need.
 func children(n ast.Node) []*ast.Node {
 	all := func(nodes []ast.Node) []*ast.Node {
 		places := make([]*ast.Node, len(nodes))

@@ -13,6 +13,9 @@ import (
 //	date("2016-01-01")        the date is parsed once
 //	any(list, body)           becomes any(list, spend(); body), which fails once the budget is spent
 //	a + b, map(list, text)    charge the bytes of the new text
+//
+// The library limits the memory of a condition, but not its time: nested loops over the tags of one post that search its text could
+// hold a worker up for long. A time limit would not do, since the same post must get the same answer on a slow machine.
 type patch struct {
 	depth int // of loops around the node
 }
@@ -99,7 +102,8 @@ func isText(n ast.Node) bool {
 	return ok
 }
 
-// scans counts the operations that read a whole text each time they are evaluated.
+// scans counts the operations that read a whole text each time they are evaluated. Those of an inner loop count for the outer one
+// too, so the charge is rather too high. Calls of our own functions are among them.
 func scans(n ast.Node) int {
 	count := 0
 	switch n := n.(type) {
@@ -133,7 +137,8 @@ func (v *post) spend(steps, scans int) error {
 // grow charges bytes of new text to the budget.
 func (v *post) grow(bytes int) error { return v.charge(bytes) }
 
-// charge takes work from the budget of the current condition, and fails when nothing is left.
+// charge takes work from the budget of the current condition, and fails when nothing is left. Every condition starts with maxWork
+// (run.ask), so one that does too much takes nothing from the others.
 func (v *post) charge(work int) error {
 	if v.work -= work; v.work < 0 {
 		return errWork

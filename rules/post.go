@@ -14,7 +14,8 @@ type env struct {
 	Post *post `expr:"post"`
 }
 
-// post is a payload.Post as conditions see it: each field has a value, and the name that users know.
+// post is a payload.Post as conditions see it: each field has a value, and the name that users know. The names are a promise to
+// rule authors: a catalog with a condition that uses a dropped name is refused. One goroutine at a time uses a post.
 type post struct {
 	ID             string    `expr:"id"`
 	ExternalID     string    `expr:"externalId"`
@@ -45,9 +46,9 @@ type post struct {
 
 	Mentions func(keyword string, more ...string) bool `expr:"mentions"`
 
-	title, text words
-	split       bool // whether title and text are filled
-	work        int  // what is left of the current condition's budget
+	title, text words // of Title and Text, for mentions; their memory is used again for the next post
+	split       bool  // whether title and text are filled
+	work        int   // what is left of the current condition's budget
 }
 
 type author struct {
@@ -61,7 +62,8 @@ type author struct {
 	City     string `expr:"city"`
 }
 
-// lowerCase are the fields that are always in lower case.
+// lowerCase are the fields that are always in lower case: payload.DecodePost lowers them. grammar refuses to compare them with other
+// texts.
 var lowerCase = map[string]bool{"source": true, "sentiment": true, "language": true, "type": true}
 
 var postNames, authorNames = namesOf(reflect.TypeFor[post]()), namesOf(reflect.TypeFor[author]())
@@ -78,6 +80,7 @@ func namesOf(t reflect.Type) []string {
 }
 
 // set fills the post from a decoded one, and keeps the buffers of the post before it. Words are split when a condition first asks.
+// Texts and lists are shared with p, and not changed: conditions cannot write. Mentions is bound to v and stays.
 func (v *post) set(p *payload.Post) {
 	mentions, title, text := v.Mentions, v.title, v.text
 	*v = post{

@@ -15,7 +15,8 @@ import (
 // MaxName is the longest name of a rule, in characters: names are shown in lists, and are labels of metrics.
 const MaxName = 100
 
-// Rule ties a condition over posts to the link that a matching post gets.
+// Rule ties a condition over posts to the link that a matching post gets. It is plain data, and may be invalid: Compile checks it,
+// but whether the catalog has the instance and the entity is checked by the catalog.
 type Rule struct {
 	Name   string // unique in the catalog, case-sensitive
 	Active bool   // an inactive rule neither acts nor shadows older ones
@@ -29,12 +30,12 @@ type Rule struct {
 
 // Link is the action of a rule: which record, where.
 type Link struct {
-	Instance string
+	Instance string // by name
 	Entity   string // logical name of the preferred record type
-	Notes    string // at most payload.MaxNotes
+	Notes    string // sent with every post that the rule takes; at most payload.MaxNotes UTF-16 units
 }
 
-// Origin holds the positions of a rule's parts in its file.
+// Origin holds the positions of a rule's parts in its file. It keeps the whole text of the file in memory, for the snippets.
 type Origin struct {
 	Name, When, Instance, Entity, Notes source.Position
 
@@ -95,7 +96,8 @@ func checkName(name string) string {
 
 // ReadRules reads the list under rules:. It reports what is missing or has the wrong shape, and returns the complete rules in the
 // order of the file, without an age. Whether their values are good is checked by Compile. The condition of an incomplete rule is
-// checked here, so that every problem of a file is reported at once.
+// checked here, so that every problem of a file is reported at once. A rule with an alias in it is left out as well: source.Parse has
+// reported the alias, and the value behind it is not read.
 func ReadRules(n source.Node) []Rule {
 	var rules []Rule
 	for _, item := range n.Items() {

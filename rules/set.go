@@ -18,20 +18,21 @@ import (
 	"postlink/rules/source"
 )
 
-// Set is a compiled collection of rules. It is immutable: any number of goroutines may use it at once.
+// Set is a compiled collection of rules. It is immutable: any number of goroutines may use it at once. A change of rules makes a new
+// Set; whoever decides about a post takes one Set and uses it to the end. The pool gives each call a run of its own.
 type Set struct {
 	rules  []condition  // the newest first
 	active []*condition // the newest first
 	runs   sync.Pool    // of *run
 }
 
-// condition is a rule that can be asked about posts.
+// condition is a rule that can be asked about posts. Programs are not changed by running, so goroutines share them.
 type condition struct {
 	rule    Rule
 	program *vm.Program
 }
 
-// Match says which rule takes a post.
+// Match says which rule takes a post. The rules belong to the set, and stay valid as long as somebody holds them.
 type Match struct {
 	Rule   *Rule     // the newest active rule whose condition holds; nil when there is none. Not to be changed
 	Failed []Failure // rules newer than Rule whose condition could not be evaluated, the newest first
@@ -43,7 +44,9 @@ type Failure struct {
 	Err  error // where in the condition and why, without anything that the post says
 }
 
-// Compile makes a set of rules, on all processors. Of rules with the same age, a later one counts as newer.
+// Compile makes a set of rules, on all processors. Of rules with the same age, a later one counts as newer. The set copies the rules
+// and shares their Origin. No rules make a valid set, which takes no post. Compile blocks until all conditions are compiled and
+// cannot be interrupted.
 //
 // The error is source.Problems: everything that is wrong with any of the rules, be they active or not.
 func Compile(rs []Rule) (*Set, error) {
@@ -124,6 +127,9 @@ func duplicates(rs []Rule) source.Problems {
 
 // Match returns the newest active rule whose condition holds for a post that arrived at a time; the zero time means now. Rules
 // that became active later do not count. A condition that fails does not keep older rules from acting.
+//
+// Match does not block, changes nothing in the post, and bounds the work of each condition. For the same post and time it always
+// gives the same answer: a post that NATS delivers again is decided as before, unless the catalog has changed.
 func (s *Set) Match(p *payload.Post, arrived time.Time) Match {
 	r := s.begin(p)
 	defer s.end(r)
@@ -155,7 +161,8 @@ func (s *Set) end(r *run) {
 	s.runs.Put(r)
 }
 
-// run is the state that one goroutine needs to evaluate conditions.
+// run is the state that one goroutine needs to evaluate conditions: the stack of the VM and the post with its buffers, which are
+// used again for the next post. Between two posts it is in the pool of its set.
 type run struct {
 	vm  vm.VM
 	env env
@@ -167,7 +174,7 @@ func newRun() *run {
 	return r
 }
 
-// ask evaluates a condition on the current post.
+// ask evaluates a condition on the current post, with a fresh budget. A panic in a condition is an error here: the VM recovers it.
 func (r *run) ask(program *vm.Program) (bool, error) {
 	r.env.Post.work = maxWork
 	out, err := r.vm.Run(program, &r.env)
@@ -194,7 +201,8 @@ func (r *Rule) failure(err error) error {
 // harmless matches messages of the library that quote nothing from the post.
 var harmless = regexp.MustCompile(`^(?:index out of range: -?\d+ \(array length is \d+\)|memory budget exceeded|integer divide by zero|runtime error: [a-z ]+)$`)
 
-// discreet replaces messages of the library that quote the post: posts are private, and errors are logged.
+// discreet replaces messages of the library that quote the post: posts are private, and errors are logged. A message passes only
+// when it is known to be harmless, so that a new one of the library is not logged by mistake.
 func discreet(message string) string {
 	switch {
 	case message == errWork.Error(), harmless.MatchString(message):

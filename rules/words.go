@@ -15,7 +15,7 @@ type words struct {
 	all    []word
 }
 
-// word is a folded word: where it is in the buffer, and its sign or 0.
+// word is a folded word: where it is in the buffer, and its sign or 0. It holds offsets, because the buffer moves when it grows.
 type word struct {
 	start, end int
 	sign       byte
@@ -83,7 +83,8 @@ func inWord(r rune) bool {
 // result is normalized again.
 func fold(s string) string { return norm.NFC.String(cases.Fold().String(norm.NFC.String(s))) }
 
-// keyword is an argument of post.mentions: words that must stand in a row.
+// keyword is an argument of post.mentions: words that must stand in a row. Both sides are compared word by word and in folded form,
+// so "phone" does not find "phones", and case, the encoding of accents and the punctuation between words make no difference.
 type keyword []keywordWord
 
 type keywordWord struct {

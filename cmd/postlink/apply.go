@@ -22,6 +22,9 @@ import (
 
 // newApply makes the command that puts a catalog in force: through the API, where the caller's role counts, or with --nats or
 // --config directly in NATS, for the first catalog of a new installation.
+//
+// The files are read and validated here first. A catalog that is wrong so ends with exit code 78 and the places in the files, and
+// nobody is asked for anything. The server gets all files as one document; it validates that again, against the catalog in force.
 func newApply() *cobra.Command {
 	var (
 		nats natsFlags
@@ -80,7 +83,7 @@ func newApply() *cobra.Command {
 	return want.sure.Register(cmd)
 }
 
-// catalogPlan is what a catalog would change, and of which revision.
+// catalogPlan is what a catalog would change, and of which revision. base is empty where no catalog was ever applied.
 type catalogPlan struct {
 	lines   []string
 	removed []removedInstance
@@ -93,7 +96,8 @@ type removedInstance struct {
 	links int
 }
 
-// catalogTo is a way to put a catalog in force.
+// catalogTo is a way to put a catalog in force. put fails with a conflict when another revision came into force after plan, so what a
+// person agreed to is what happens. An empty base is not compared: the first catalog of all has nothing to conflict with.
 type catalogTo interface {
 	plan(ctx context.Context) (catalogPlan, error)
 	put(ctx context.Context, base, message string) (revision string, err error) // fails when base is not in force any more
@@ -107,7 +111,10 @@ type application struct {
 	sure    cli.Confirmation
 }
 
-// apply prints the plan, asks before an instance is removed, and puts the catalog in force as it was planned.
+// apply prints the plan, asks before an instance is removed, and puts the catalog in force as it was planned. The plan goes to
+// standard output before the question, as what it is about; the question and the result go to standard error. A plan that changes
+// nothing is applied all the same: the first catalog may be empty, and after that the revision in force stays. An answer of no,
+// like a refusal by the guard, ends with exit code 1.
 func (a *application) apply(cmd *cobra.Command, to catalogTo) error {
 	plan, err := to.plan(cmd.Context())
 	if err != nil {
@@ -151,7 +158,7 @@ func removalQuestion(removed []removedInstance) string {
 	return fmt.Sprintf("Delete %s %s? The links are forgotten; Dynamics is not touched.", noun, strings.Join(texts, ", "))
 }
 
-// servedCatalog is the catalog of a running postlink.
+// servedCatalog is the catalog of a running postlink. yaml is the whole catalog to be applied, as export writes it.
 type servedCatalog struct {
 	client *api.Client
 	url    string
@@ -191,7 +198,8 @@ func (s *servedCatalog) put(ctx context.Context, base, message string) (string, 
 	return done.Revision.ID, nil
 }
 
-// sharedCatalog is the catalog in NATS, without a server in between.
+// sharedCatalog is the catalog in NATS, without a server in between. The guard holds here too, since the store keeps it. Roles and
+// the audit log do not: who may write to NATS may do everything.
 type sharedCatalog struct {
 	bus   *bus.Bus
 	store *catalog.Store
@@ -200,7 +208,8 @@ type sharedCatalog struct {
 
 func (s *sharedCatalog) where() string { return "in NATS; no running postlink was asked" }
 
-// plan compares the catalog with the one in NATS. The base is the number of that revision; empty when there is none yet.
+// plan compares the catalog with the one in NATS. The base is the number of that revision; empty when there is none yet. It is read
+// before the comparison: a revision that comes between the two makes put fail, and not pass unseen.
 func (s *sharedCatalog) plan(ctx context.Context) (catalogPlan, error) {
 	var plan catalogPlan
 	current, err := s.store.Current(ctx)
@@ -223,7 +232,8 @@ func (s *sharedCatalog) plan(ctx context.Context) (catalogPlan, error) {
 	return plan, s.countLinks(ctx, plan.removed)
 }
 
-// countLinks counts the links of instances that are to be removed.
+// countLinks counts the active links of instances that are to be removed. It reads the whole ledger, once for all of them, and only
+// when there is a question to ask.
 func (s *sharedCatalog) countLinks(ctx context.Context, removed []removedInstance) error {
 	if len(removed) == 0 {
 		return nil
@@ -260,7 +270,8 @@ func (s *sharedCatalog) put(ctx context.Context, base, message string) (string, 
 	return revision.ID, nil
 }
 
-// userName is the author, in the history of the catalog, of a change that this account makes.
+// userName is the author, in the history of the catalog, of a change that this account makes. In a container the account often has
+// no name; an author is only shown, so that is no error.
 func userName() string {
 	if u, err := user.Current(); err == nil && u.Username != "" {
 		return u.Username

@@ -12,7 +12,9 @@ import (
 // aCatalog says what a path of a catalog has to be.
 const aCatalog = "a folder of YAML files with instances and rules, or one such file"
 
-// newCheck makes the command that validates a catalog without a server. The exit code is 78 when it has errors.
+// newCheck makes the command that validates a catalog without a server. The exit code is 78 when it has errors, which go to standard
+// error, all of them at once. It knows the files only: whether an instance answers, whether the server finds its secret, and what
+// the guard says about the catalog in force comes out when the catalog is applied.
 func newCheck() *cobra.Command {
 	return &cobra.Command{
 		Use:     "check [PATH...]",
@@ -39,7 +41,7 @@ func newCheck() *cobra.Command {
 	}
 }
 
-// loadCatalog reads the catalog in files and folders; one that is not there is a usage error.
+// loadCatalog reads the catalog in files and folders; one that is not there is a usage error. Mistakes in them are source.Problems.
 func loadCatalog(paths ...string) (*catalog.Catalog, error) {
 	if err := cli.Exists(aCatalog, paths...); err != nil {
 		return nil, err

@@ -16,7 +16,8 @@ import (
 	"postlink/worker/console/api"
 )
 
-// newDead makes the commands for dead letters. redrive and drop share newLetterWork.
+// newDead makes the commands for dead letters. redrive and drop share newLetterWork. Only drop asks for single letters too: what it
+// deletes is gone, while a letter that was sent on its way comes back when it fails again.
 func newDead() *cobra.Command {
 	r := newRemote()
 	return r.Register(cli.Noun("dead", "Look after dead letters: posts and links that a person has to look at",
@@ -35,7 +36,7 @@ func newDead() *cobra.Command {
 	))
 }
 
-// letterFilters choose dead letters.
+// letterFilters choose dead letters. All that are set have to hold. The server filters, so that lists, counts and bulk work agree.
 type letterFilters struct {
 	kind           cli.Choice
 	instance, rule filter
@@ -73,7 +74,8 @@ func (f *letterFilters) query() url.Values {
 	return query
 }
 
-// moment is a flag for a time in the past: how long ago, or when.
+// moment is a flag for a time in the past: how long ago, or when. It is fixed when the command line is read, so a command that runs
+// long chooses the same letters to its end.
 type moment struct{ time.Time }
 
 // Type names the value in help texts.
@@ -87,7 +89,7 @@ func (m *moment) String() string {
 	return m.Format(time.RFC3339)
 }
 
-// Set reads a time. A date without a zone is one of this machine.
+// Set reads a time. A date without a zone is one of this machine. 7d goes back by days of the calendar, which may not be 24 hours.
 func (m *moment) Set(text string) error {
 	now := time.Now()
 	if days, ok := strings.CutSuffix(text, "d"); ok {
@@ -171,7 +173,8 @@ func newShowDead(r *cli.Remote) *cobra.Command {
 	})
 }
 
-// deadFacts are all parts of a dead letter; Show leaves out the empty ones.
+// deadFacts are all parts of a dead letter; Show leaves out the empty ones. Bytes of the post that are no UTF-8 come replaced from
+// the API; the letter itself has them, and a redrive sends them.
 func deadFacts(d api.DeadLetterContent) []cli.Fact {
 	cut, attempts := "", ""
 	if d.Cut {
@@ -199,7 +202,8 @@ func deadFacts(d api.DeadLetterContent) []cli.Fact {
 	}
 }
 
-// checkNumbers checks that arguments are numbers of dead letters.
+// checkNumbers checks that arguments are numbers of dead letters. It comes before the first request: a mistake in one of several
+// numbers leaves all letters as they are.
 func checkNumbers(args []string) error {
 	for _, a := range args {
 		if n, err := strconv.ParseUint(a, 10, 64); err != nil || n == 0 {
@@ -209,7 +213,9 @@ func checkNumbers(args []string) error {
 	return nil
 }
 
-// redrive sends one dead letter on its way again, and says what became of it.
+// redrive sends one dead letter on its way again, and says what became of it. The server drops a letter only when it is safely on its
+// way, so a redrive can be repeated after an answer that was lost: a letter that is gone is then unknown, and one that is still
+// there while its post was linked is refused.
 func redrive(ctx context.Context, c *api.Client, n string) (string, error) {
 	sent, _, err := api.Send[api.Redriven](ctx, c, api.Request{Method: http.MethodPost, Path: api.Path(api.PathRedriveLetter, n)})
 	if err != nil {

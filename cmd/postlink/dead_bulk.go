@@ -21,7 +21,8 @@ const (
 	reported = 5 // refusals that are named
 )
 
-// letterWork is what can be done with many dead letters: those of given numbers, or all that filters choose.
+// letterWork is what can be done with many dead letters: those of given numbers, or all that filters choose. do works on one letter
+// with one request; it is called by several goroutines at once.
 type letterWork struct {
 	use, short, long string
 	ask              string // a question about "3 dead letters"
@@ -40,7 +41,8 @@ type letterFlags struct {
 }
 
 // newLetterWork makes a command that works on many dead letters. Single numbers are worked on in their order, with a line for each;
-// what filters choose is counted, asked for, and only summed up: there may be a hundred thousand.
+// what filters choose is counted, asked for, and only summed up: there may be a hundred thousand. The API has no request for many
+// letters: each is one request, so that each is refused, or written to the audit log, by itself.
 func newLetterWork(r *cli.Remote, work letterWork) *cobra.Command {
 	var flags letterFlags
 	cmd := flags.sure.Register(&cobra.Command{
@@ -81,7 +83,8 @@ func (f *letterFlags) check(cmd *cobra.Command, args []string) error {
 	return checkNumbers(args)
 }
 
-// limiter spreads the work over time; a burst would defeat why people ask for a rate: an instance that just recovered.
+// limiter spreads the work over time, one limiter for all goroutines. It allows no burst: people ask for a rate because an instance
+// has just recovered.
 func (f *letterFlags) limiter() *rate.Limiter {
 	if f.rate == 0 {
 		return rate.NewLimiter(rate.Inf, 1)
@@ -89,7 +92,8 @@ func (f *letterFlags) limiter() *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(f.rate), 1)
 }
 
-// named works on the dead letters of the numbers given, and says what became of each.
+// named works on the dead letters of the numbers given, one after the other, and says what became of each. A letter that is refused
+// does not stop the others; the refusals are the error, and the exit code is 1.
 func (w *letterWork) named(cmd *cobra.Command, c *api.Client, r *cli.Remote, flags *letterFlags, numbers []string) error {
 	if flags.dryRun {
 		return printCount(cmd, len(numbers))
@@ -115,6 +119,9 @@ func (w *letterWork) named(cmd *cobra.Command, c *api.Client, r *cli.Remote, fla
 
 // chosen works on all dead letters that the filters choose, up to the newest there is now: those that come while it runs, perhaps
 // because of it, are left.
+//
+// The order is: newest, count, question, work. Letters that come after newest was read, as while the question waits for its answer,
+// are not worked on, though a few may be in the count. With --dry-run the count alone goes to standard output, and nobody is asked.
 func (w *letterWork) chosen(cmd *cobra.Command, c *api.Client, flags *letterFlags) error {
 	ctx, query := cmd.Context(), flags.filters.query()
 	newest, err := newestLetter(ctx, c, query)
@@ -164,7 +171,11 @@ func newestLetter(ctx context.Context, c *api.Client, query url.Values) (uint64,
 }
 
 // pages goes through the list by its cursor, from the newest down, a few letters at a time. A letter that is refused does not
-// stop the others; a server that does not answer does.
+// stop the others; a server that does not answer does. Letters that are dropped meanwhile do not disturb the list, which goes down
+// by sequence.
+//
+// Ctrl-C ends the requests under way. The server may have carried them out all the same, up to atOnce of them, and they are not
+// in the tally. The same command run again finds only what is left.
 func (w *letterWork) pages(ctx context.Context, c *api.Client, query url.Values, newest uint64, limit *rate.Limiter, t *tally) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
@@ -194,7 +205,8 @@ func (w *letterWork) pages(ctx context.Context, c *api.Client, query url.Values,
 	return listed
 }
 
-// tally counts what became of many dead letters. It is safe for concurrent use.
+// tally counts what became of many dead letters. It is safe for concurrent use: mu guards the counts, and show is called under it, so
+// that progress never runs backwards.
 type tally struct {
 	show func(done int) // progress
 
@@ -205,7 +217,9 @@ type tally struct {
 	first   []error
 }
 
-// add counts one letter. It returns the errors after which there is no use in going on.
+// add counts one letter. It returns the errors after which there is no use in going on: a server that cannot be reached or cannot
+// reach NATS, a lack of token or role, and the end of the context. A letter that is unknown was on the list a moment ago, so
+// somebody else, or an earlier run whose answer was lost, has done the work: that is counted and is no error.
 func (t *tally) add(sequence uint64, err error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -228,7 +242,7 @@ func (t *tally) add(sequence uint64, err error) error {
 	return nil
 }
 
-// report says how many letters were worked on, and returns why others were not.
+// report says how many letters were worked on, also after a stop, and returns why others were not; nil when all were, or were gone.
 func (t *tally) report(cmd *cobra.Command, done string, stopped error) error {
 	fmt.Fprintf(cmd.ErrOrStderr(), "%s %s\n", many(t.done, "dead letter"), done)
 	if t.gone > 0 {

@@ -24,7 +24,10 @@ const (
 )
 
 // newDemo makes the command that a new user runs first. With --exit it is a tool for programs: one JSON object on standard output,
-// no port that could be taken, and no advice.
+// no port that could be taken, and no advice. Without it Ctrl-C is the usual end, which prints the summary too and ends with 0.
+//
+// Everything that can be wrong with the command line is found before anything is started: rate, catalog, posts, the file for the
+// records, then the ports. Only errors are logged unless more is asked for: a log would stand between the lines of the demo.
 func newDemo() *cobra.Command {
 	var (
 		opts                  demo.Options
@@ -99,7 +102,8 @@ func newDemo() *cobra.Command {
 	return cmd
 }
 
-// writable checks before a demo starts that the file of its records can be written at the end.
+// writable checks before a demo starts that the file of its records can be written at the end. It makes the file when it is not
+// there, and leaves what one holds: a demo that fails must not cost the records of the last one.
 func writable(path string) error {
 	if path == "" {
 		return nil
@@ -131,7 +135,8 @@ func listenOr(ctx context.Context, named, usual string) (net.Listener, error) {
 	return l, nil
 }
 
-// freeOr is an address that listenOr can listen on; NATS listens there itself.
+// freeOr is an address that listenOr can listen on; NATS listens there itself. Between the two the port is free for a moment: should
+// another program take it, the demo does not start.
 func freeOr(ctx context.Context, named, usual string) (string, error) {
 	l, err := listenOr(ctx, named, usual)
 	if err != nil {

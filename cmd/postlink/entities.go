@@ -38,14 +38,15 @@ func newEntities() *cobra.Command {
 	))
 }
 
-// entitiesOf reads the configured entities of an instance. The ETag names the revision, for a change that depends on what was
-// read.
+// entitiesOf reads the configured entities of an instance. The ETag names the revision of the whole catalog, for a change that
+// depends on what was read: a change elsewhere in the catalog makes it stale too.
 func entitiesOf(ctx context.Context, c *api.Client, instance string) ([]api.Entity, string, error) {
 	listed, etag, err := api.Get[api.List[api.Entity]](ctx, c, api.Path(api.PathEntities, instance))
 	return listed.Items, etag, err
 }
 
-// newOfferedEntities makes the command that asks Dynamics itself, through the server, what could be configured.
+// newOfferedEntities makes the command that asks Dynamics itself, through the server, what could be configured. The server has no
+// list of that to fall back on: it is refused when the instance does not answer.
 func newOfferedEntities(r *cli.Remote) *cobra.Command {
 	return r.Answers(&cobra.Command{
 		Use: "offered INSTANCE [ENTITY]", Short: "Ask an instance which record types may be added, or which fields one has",
@@ -78,7 +79,8 @@ func newOfferedEntities(r *cli.Remote) *cobra.Command {
 	})
 }
 
-// newAddEntity makes the command that adds entities, with one request for each: those before a refused one stay.
+// newAddEntity makes the command that adds entities, with one request for each: a refused one changes nothing, and the others are
+// added all the same.
 func newAddEntity(r *cli.Remote) *cobra.Command {
 	var fields []string
 	cmd := &cobra.Command{
@@ -106,7 +108,8 @@ func newAddEntity(r *cli.Remote) *cobra.Command {
 }
 
 // newRemoveEntity makes the command that removes entities. What the question showed is what is removed: If-Match refuses the
-// removal if somebody else changed the catalog meanwhile.
+// removal if somebody else changed the catalog meanwhile. Each removal makes a revision, so the ETag of its answer is that of the
+// next one. With --yes nothing was shown, so nothing is compared.
 func newRemoveEntity(r *cli.Remote) *cobra.Command {
 	var sure cli.Confirmation
 	return sure.Register(&cobra.Command{
@@ -161,7 +164,8 @@ func entityIn(configured []api.Entity, instance, name string) (api.Entity, error
 	return api.Entity{}, fmt.Errorf("instance %s has no entity %s%s", instance, name, cli.DidYouMean(name, names))
 }
 
-// fieldChange is how the list of fields of an entity is changed; the zero value does not change it.
+// fieldChange is how the list of fields of an entity is changed; the zero value does not change it. The API knows whole lists only:
+// a move is computed here, from the list that was read, and a reset is an empty list.
 type fieldChange struct {
 	up, down string
 	reset    bool

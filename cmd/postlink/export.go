@@ -8,7 +8,8 @@ import (
 	"postlink/worker/console/api"
 )
 
-// newExport makes the counterpart of apply: what it writes, apply takes and calls unchanged.
+// newExport makes the counterpart of apply: what it writes, apply takes and calls unchanged. The bytes of the server are written as
+// they are, and not passed through cli.Harmless: they are a file, in which nothing may be replaced.
 func newExport() *cobra.Command {
 	r := newRemote()
 	return r.Register(&cobra.Command{

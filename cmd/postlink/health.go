@@ -15,7 +15,11 @@ import (
 // healthTime is how long a server may take to answer before it counts as unhealthy.
 const healthTime = 5 * time.Second
 
-// newHealth makes the healthcheck of containers. It asks without a token, and never for the state of Dynamics.
+// newHealth makes the healthcheck of containers. It asks without a token, and never for the state of Dynamics. It does not use the
+// client of the API, whose time limit is far too long here, and prints what the server said on one line.
+//
+// A server that does not answer is exit code 1 and not 69: of a healthcheck Docker takes 0 for healthy and 1 for unhealthy, and has
+// no meaning for others.
 func newHealth() *cobra.Command {
 	var (
 		r     = newRemote()

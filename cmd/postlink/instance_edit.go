@@ -30,7 +30,9 @@ func (f *authFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.tokenFile, "token-file", "", "`FILE` of the server that holds the token of a sandbox")
 }
 
-// apply changes a login by the flags that were given. Another kind begins anew.
+// apply changes a login by the flags that were given. Another kind begins anew: parts of the old one would be refused there. A kind
+// that is not named follows from the other flags. Whether the login is complete is for the server to say; only flags that contradict
+// each other are usage errors.
 func (f *authFlags) apply(auth api.Auth) (api.Auth, error) {
 	static := f.tokenEnv != "" || f.tokenFile != ""
 	credentials := f.tenant != "" || f.clientID != "" || f.secretEnv != "" || f.secretFile != "" || f.authority != ""
@@ -99,8 +101,9 @@ func newAddInstance(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
-// newEditInstance makes the command that changes address, login or preselection. All requests carry the ETag that was read
-// first, so nothing is written over somebody else's change.
+// newEditInstance makes the command that changes address, login or preselection. The instance is read first, because a flag may
+// change a part of the login and the API takes a login as a whole. The change carries the ETag of that, and the preselection the one
+// of the change, so nothing is written over somebody else's. When the second is refused, the first stays.
 func newEditInstance(r *cli.Remote) *cobra.Command {
 	var (
 		login  authFlags

@@ -140,7 +140,7 @@ func instanceFacts(in api.Instance) []cli.Fact {
 	return facts
 }
 
-// secretPlace says where the server finds a secret; empty when it has none.
+// secretPlace says where the server finds a secret; empty when it has none. Whether it is there only the server knows.
 func secretPlace(s api.Secret) string {
 	switch {
 	case s.Env != "":
@@ -172,7 +172,7 @@ func newDefaultInstance(r *cli.Remote) *cobra.Command {
 }
 
 // newRefreshInstance makes the command that compares the catalog with Dynamics, and prints what was removed and what an active
-// rule kept.
+// rule kept. It changes the catalog without a question: nothing can be linked to what Dynamics does not show to our user.
 func newRefreshInstance(r *cli.Remote) *cobra.Command {
 	return r.Answers(&cobra.Command{
 		Use: "refresh NAME", Short: "Read the record types and fields of an instance again, and remove what is gone",
@@ -208,8 +208,9 @@ func missing(m api.Missing) string {
 	return "entity " + m.Entity
 }
 
-// newDeleteInstance asks with the revision that the question was about: If-Match refuses the deletion if the catalog changed while
-// the person was thinking.
+// newDeleteInstance makes the command that deletes an instance. For the question the server counts the links, which reads the whole
+// ledger and is done only on request. The deletion carries the revision that the question was about: If-Match refuses it if the
+// catalog changed while the person was thinking. With --yes nothing is read first, and the revision in force is changed.
 func newDeleteInstance(r *cli.Remote) *cobra.Command {
 	var sure cli.Confirmation
 	return sure.Register(&cobra.Command{

@@ -24,7 +24,11 @@ import (
 const longestWait = time.Minute
 
 // newCreateLink makes the command that links a post by hand. The exit code with --wait is 1 unless the post is linked in time;
-// the link is delivered all the same.
+// the link is delivered all the same. The server does the waiting, within the one request, so there is nothing to poll.
+//
+// Ctrl-C ends the waiting and not the link, and the command cannot know whether the server had the request already. To run it again
+// is safe: a post that is linked is refused. The link is printed before the error that it is not delivered, so that a script that
+// reads standard output has its id in any case.
 func newCreateLink(r *cli.Remote) *cobra.Command {
 	var (
 		wanted  api.NewLink
@@ -93,7 +97,8 @@ func newCreateLink(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
-// notLinked says why a link that was waited for is not linked, or not yet.
+// notLinked says why a link that was waited for is not linked, or not yet. For one that is still queued it asks for the state of the
+// instance, where the reason usually is: a link knows only of its own attempts, and none is made while the instance is held back.
 func notLinked(ctx context.Context, c *api.Client, link api.Link, waited time.Duration) error {
 	if link.State != stateQueued {
 		return fmt.Errorf("the link of post %s is %s: %s; correct that, then link the post again", postOf(link), link.State, linkReason(link))
@@ -109,7 +114,7 @@ func notLinked(ctx context.Context, c *api.Client, link api.Link, waited time.Du
 		postOf(link), waited, why, postOf(link))
 }
 
-// readEvent reads a post from a file.
+// readEvent reads a post from a file. It checks only that this is JSON; what a post has to have is for the server to say.
 func readEvent(in io.Reader, path string) (json.RawMessage, error) {
 	const anEvent = "a file with one post, as an event in JSON, or - for standard input"
 	var (

@@ -78,7 +78,7 @@ var linkTable = cli.Table[api.Link]{
 // linkState says what a link's state is and where it leads.
 func linkState(l api.Link) string { return l.State + " " + l.Instance }
 
-// linkReason says why a link is where it is.
+// linkReason says why a link is where it is. A queued link has no reason yet, only the error of its last attempt, if there was one.
 func linkReason(l api.Link) string {
 	if l.State == stateQueued {
 		return withCode(l.Code, l.LastError)
@@ -105,7 +105,8 @@ func linkFacts(l api.Link) []cli.Fact {
 	}
 }
 
-// waitingFacts say why a queued link is not delivered yet: the state of its instance. They are empty when that is not known.
+// waitingFacts say why a queued link is not delivered yet: the state of its instance. They are empty when that is not known: this
+// second request is a help for people, and what it cannot find out must not hide what the command was asked for.
 func waitingFacts(ctx context.Context, c *api.Client, link api.Link) []cli.Fact {
 	in, _, err := api.Get[api.Instance](ctx, c, api.Path(api.PathInstance, link.Instance))
 	if err != nil {
@@ -139,7 +140,8 @@ func newShowLink(r *cli.Remote) *cobra.Command {
 	})
 }
 
-// whyNotShown adds the state of the instance to the refusal of a link that is still queued.
+// whyNotShown adds the state of the instance to the refusal of a link that is still queued. It takes two more requests, for the link
+// and for its instance; when one of them fails, the refusal is returned as it was.
 func whyNotShown(ctx context.Context, c *api.Client, post string, err error) error {
 	history, _, failed := api.Get[api.PostHistory](ctx, c, api.Path(api.PathPost, post))
 	if failed != nil || history.Link == nil || history.Link.State != stateQueued {
@@ -201,7 +203,8 @@ func newOpenLink(r *cli.Remote) *cobra.Command {
 	return cmd
 }
 
-// browse opens a URL in the person's browser.
+// browse opens a URL in the person's browser. The URL begins with what the catalog has for the instance. Openers of a desktop start
+// other programs for other schemes, so only http and https are handed to them, as one argument and without a shell.
 func browse(ctx context.Context, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -220,7 +223,8 @@ func browse(ctx context.Context, address string) error {
 	return nil
 }
 
-// newRemoveLink makes the command that removes links, after a question, with one request for each.
+// newRemoveLink makes the command that removes links, after a question, with one request for each. There is no ETag of a link: when
+// somebody changes it between the question and the removal, the server removes what is linked then, or refuses.
 func newRemoveLink(r *cli.Remote) *cobra.Command {
 	var sure cli.Confirmation
 	return sure.Register(&cobra.Command{
@@ -245,7 +249,8 @@ func newRemoveLink(r *cli.Remote) *cobra.Command {
 	})
 }
 
-// askToRemove asks about the links that would be removed. Posts without a link are left to the refusal of the server.
+// askToRemove asks about the links that would be removed, once for all of them, after it has read each post. Posts without a link are
+// left to the refusal of the server; when no post has one, nobody is asked.
 func askToRemove(cmd *cobra.Command, c *api.Client, sure *cli.Confirmation, posts []string) error {
 	if sure.Yes {
 		return nil

@@ -12,7 +12,8 @@ import (
 // logLevels are the levels that a log can have.
 var logLevels = []string{"debug", "info", "warn", "error"}
 
-// newLogger writes to standard error: lines for people on a terminal, JSON otherwise.
+// newLogger writes to standard error: lines for people on a terminal, JSON otherwise. Nothing is buffered, so nothing is lost when the
+// process ends; the lock keeps lines of several goroutines apart.
 func newLogger(level string) (*zap.Logger, error) {
 	l, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -6,6 +6,14 @@
 //
 // Data goes to standard output, all else to standard error. Before something is lost a command asks; --yes answers. cli.ExitCode
 // gives each error its exit code.
+//
+// Each command has a function that makes it, in a file of its own or in that of its noun. What several commands share is in names.go
+// and words.go when it depends on the resources of the API, else in internal/cli. A command that changes one thing by its
+// name sends the change without looking first, since the server checks it anyway. One that asks a question, or that computes the
+// change from what it read, sends along the ETag of what it read: then If-Match refuses the change if the catalog is another one.
+//
+// Ctrl-C ends the context of the command. serve, demo and sandbox stop in good order then and end with 0; other commands end with 1
+// and say that they were stopped. What the server was asked for before that is done all the same.
 package main
 
 import (
@@ -27,7 +35,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:]))
 }
 
-// run executes one command line and returns its exit code.
+// run executes one command line and returns its exit code. It is the one place that prints an error, on standard error and after the
+// name of the program.
 func run(ctx context.Context, args []string) int {
 	cmd := newRoot()
 	cmd.SetArgs(args)
@@ -41,7 +50,8 @@ func run(ctx context.Context, args []string) int {
 	return cli.ExitCode(err)
 }
 
-// newRoot makes the whole tree of commands. Each command has a function new... in the file of its noun.
+// newRoot makes the whole tree of commands. Each command has a function new... in the file of its noun. Flags are variables of that
+// function, so each call makes a tree that shares nothing with another.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "postlink",
@@ -65,7 +75,8 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// addGenerated adds the commands that cobra makes, which come without examples.
+// addGenerated adds the commands that cobra makes, which come without examples. Cobra itself would add them during Execute, too late
+// for cli.Prepare.
 func addGenerated(root *cobra.Command) {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

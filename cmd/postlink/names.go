@@ -14,7 +14,8 @@ import (
 	"postlink/worker/console/api"
 )
 
-// newRemote is the running postlink that a command asks.
+// newRemote is the running postlink that a command asks. Names says, for each kind of refusal because of an unknown name, where the
+// names are that there are. Instances and rules are the same for every command; entities and fields depend on its arguments.
 func newRemote() *cli.Remote {
 	return &cli.Remote{
 		Default: "http://" + config.Default().Listen,
@@ -55,7 +56,8 @@ func instanceNames(ctx context.Context, c *api.Client) ([]string, error) {
 	return names, err
 }
 
-// ruleNames are the newest rules of the catalog in force; completion of more would help nobody.
+// ruleNames are the newest rules of the catalog in force, up to a thousand; completion of more would help nobody. Suggestions are
+// made from these too, so a misspelt name of an older rule gets none.
 func ruleNames(ctx context.Context, c *api.Client) ([]string, error) {
 	var names []string
 	for page, err := range api.Pages[api.Rule](ctx, c, api.PathRules, nil, 1000) {
@@ -118,7 +120,7 @@ func postNames(ctx context.Context, c *api.Client) ([]string, error) {
 	return names, nil
 }
 
-// letterNumbers are the newest dead letters, with their reasons.
+// letterNumbers are the newest dead letters, with their reasons. Like posts they are too many to offer all.
 func letterNumbers(ctx context.Context, c *api.Client) ([]string, error) {
 	var offered []string
 	for page, err := range api.Pages[api.DeadLetter](ctx, c, api.PathDead, nil, 20) {

@@ -75,7 +75,8 @@ var postTable = cli.Table[api.Post]{
 	None: "there are no such posts",
 }
 
-// postState says whether a post is linked, and to which instance.
+// postState says whether a post is linked, and to which instance. Linked counts and not the state of the link: a link of an instance
+// that was deleted is still linked or queued in the ledger, but the post can be linked again.
 func postState(p api.Post) string {
 	switch {
 	case p.Dead && p.Link == nil:

@@ -18,6 +18,11 @@ const aFileOfPosts = "a file of posts, one JSON document a line, or - for standa
 
 // newPublish makes the command that fills the posts stream from a file. It goes to NATS and not through the API: posts arrive there
 // from the ingestion too, and the API takes single posts only.
+//
+// The file is checked before NATS is asked for, so that a mistake in it is named even where nothing runs. Standard output stays
+// empty. Opening the stream makes it, with its consumer, where no postlink has run yet, so that posts can come before the first
+// worker. An error of publishing, Ctrl-C included, ends with the line to continue from; posts that are sent twice because of that
+// are linked once.
 func newPublish() *cobra.Command {
 	var (
 		nats      natsFlags
@@ -92,7 +97,8 @@ func newPublish() *cobra.Command {
 	return cmd
 }
 
-// openPosts opens a file of posts that the command line names.
+// openPosts opens a file of posts that the command line names. A file that cannot be opened is a usage error; one that holds
+// something else than posts is a *feed.FormatError, which says what to do and ends with exit code 1. The caller closes the file.
 func openPosts(cmd *cobra.Command, path string) (*feed.File, error) {
 	f, err := feed.Open(path, cmd.InOrStdin())
 	var format *feed.FormatError

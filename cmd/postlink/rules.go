@@ -47,7 +47,9 @@ func newRules() *cobra.Command {
 	))
 }
 
-// switchOver makes a command that changes the state of each thing that it is given by name, with one request each.
+// switchOver makes a command that changes the state of each thing that it is given by name, with one request each. There is no
+// question and no If-Match: the change can be taken back, and is the same whatever the state was. One that is in the state already
+// is no error.
 func switchOver(r *cli.Remote, use, short, what, pattern, done, example string, names cli.NamesFunc) *cobra.Command {
 	return &cobra.Command{
 		Use: use + " NAME...", Short: short, Example: "  postlink " + what + "s " + use + " " + example,
@@ -95,7 +97,8 @@ func ruleState(r api.Rule) string {
 	return "inactive"
 }
 
-// ruleFacts are all parts of a rule, with its condition as it was written.
+// ruleFacts are all parts of a rule, with its condition as it was written. The age is a number that grows with each new rule, and no
+// time: of several active rules that match a post, the one with the highest age acts.
 func ruleFacts(r api.Rule) []cli.Fact {
 	return []cli.Fact{
 		{Name: "Name", Value: r.Name},

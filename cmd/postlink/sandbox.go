@@ -12,7 +12,8 @@ import (
 	"postlink/worker/console"
 )
 
-// newSandbox makes the command that plays one instance. Its control endpoints are open, so it listens on loopback by default.
+// newSandbox makes the command that plays one instance. Its control endpoints are open, so it listens on loopback by default. Its
+// entry of a catalog goes to standard error when it listens, with the port that it got: a script that gives port 0 reads it there.
 func newSandbox() *cobra.Command {
 	var listen, name, token string
 	cmd := &cobra.Command{

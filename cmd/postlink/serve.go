@@ -64,7 +64,12 @@ func indent(text string) string {
 	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ")
 }
 
-// serve is assembly: it starts the parts in their order and runs them.
+// serve is assembly: it starts the parts in their order and runs them. What can be refused is tried first: the address of the
+// console is taken before the data directory is locked and recovered, which may take a while, and before a catalog is put in force.
+// Parts end in the reverse order, the NATS server after the worker, which writes there until its end.
+//
+// It returns nil after a stop by signal, however long the stop took; a second signal ends the process at once, and NATS delivers
+// again what was under way. initial may be nil.
 func serve(ctx context.Context, cfg config.Config, initial *catalog.Catalog, log *zap.Logger) error {
 	if err := app.CheckListen(cfg.Listen, cfg.Tokens); err != nil {
 		return cli.Config("%w", err)
@@ -98,7 +103,8 @@ func serve(ctx context.Context, cfg config.Config, initial *catalog.Catalog, log
 	return err
 }
 
-// startNATS runs the NATS server of the configuration.
+// startNATS runs the NATS server of the configuration. What hinders it, as a port or a data directory that another process uses,
+// counts as a mistake in the configuration, exit code 78: another try would not help. The caller shuts the server down.
 func startNATS(ctx context.Context, cfg config.Config, log *zap.Logger) (*bus.Server, error) {
 	opts := cfg.Server()
 	opts.Log = log.Named("nats")

@@ -26,7 +26,8 @@ type createdToken struct {
 	SHA256 string `json:"sha256"`
 }
 
-// newCreateToken makes tokens of 130 random bits, so that a plain SHA-256 of them can stand in a configuration.
+// newCreateToken makes tokens of 130 random bits, so that a plain SHA-256 of them can stand in a configuration. The entry is checked as
+// the configuration will check it. Token and entry go to standard output, what to do with them to standard error.
 func newCreateToken() *cobra.Command {
 	var (
 		name   string

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the linker when a release is built.
+// version is set by the linker when a release is built (-X main.version=...). It is written nowhere else.
 var version = ""
 
 // newVersion makes the command that prints the version, as --version does.

@@ -8,7 +8,7 @@ import (
 	"postlink/worker/console/api"
 )
 
-// when is a time as the clock on the wall shows it; empty for none.
+// when is a time as the clock on the wall shows it; empty for none. JSON has it as the API sent it.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return ""
@@ -43,7 +43,7 @@ func atSequence(sequence uint64) string {
 	return fmt.Sprintf("@%d", sequence)
 }
 
-// many is a number with its noun: 1 link, 2 links.
+// many is a number with its noun: 1 link, 2 links, 2 entities. The noun is English and regular.
 func many(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun

@@ -17,7 +17,8 @@ func (t *table) attributes() []definition {
 	return list
 }
 
-// describe makes the properties that all columns have.
+// describe makes the properties that all columns have. text is the display name, which may be empty; level is the RequiredLevel:
+// None, ApplicationRequired or SystemRequired.
 func (t *table) describe(typ, name, text, attribute, attributeName, level string) definition {
 	return definition{typ: typ, table: t, props: []prop{
 		{"MetadataId", derive("column", t.name, name).String()},
@@ -37,7 +38,7 @@ func (t *table) describe(typ, name, text, attribute, attributeName, level string
 
 func (d *definition) add(name string, value any) { d.props = append(d.props, prop{name, value}) }
 
-// attribute describes a column of the Web API.
+// attribute describes a column of the Web API. AttributeOf, which names the column that another one only supplements, is null.
 func (t *table) attribute(c *column) definition {
 	level := c.level
 	if level == "" {
@@ -53,7 +54,8 @@ func (t *table) attribute(c *column) definition {
 	return d
 }
 
-// extraAttribute describes a column that the Web API does not have.
+// extraAttribute describes a column that the Web API does not have. IsValidForRead is true all the same, and only
+// IsValidODataAttribute says that a $select of it fails. AttributeOf names the column that it goes with, if it goes with one.
 func (t *table) extraAttribute(e extra) definition {
 	typ, text := e.attribute+"AttributeMetadata", ""
 	switch e.attribute {
@@ -99,9 +101,11 @@ func (d definition) cast() definition {
 	return d
 }
 
+// hasOptions reports whether the definition is of a column with options. A boolean has two: the labels of false and true.
 func (d definition) hasOptions() bool { return d.of != nil && len(d.of.choices) > 0 }
 
-// optionSet describes the options of a choice column.
+// optionSet describes the options of a choice column. A boolean has FalseOption and TrueOption where others have a list. Options of
+// a status name the state that they belong to, and those of a state its default status.
 func (t *table) optionSet(c *column) definition {
 	d := definition{typ: "OptionSetMetadata", props: []prop{
 		{"MetadataId", derive("optionset", t.name, c.name).String()},

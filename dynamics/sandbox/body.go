@@ -18,7 +18,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// change is one column that a body sets: to a value, or for lookups to a reference, whose record may not exist.
+// change is one column that a body sets: to a value as the store keeps it, for lookups to a reference whose record may not exist,
+// or to nil, which empties the column. The zero change, without a column, sets nothing.
 type change struct {
 	column *column
 	value  any
@@ -181,7 +182,8 @@ func (c *call) relative(uri string) (string, error) {
 }
 
 // parse checks one value against the column, as Dynamics does before it writes, and returns it in the form that is stored. A
-// value of another type is 0x80048d19; the codes for wrong lengths, choices, ranges and dates differ.
+// value of another type is 0x80048d19; the codes for wrong lengths, choices, ranges and dates differ. Doubles are rounded to the
+// two places that all of our columns have, and times cut to whole seconds, so a value may come back other than it was sent.
 func (c *column) parse(t *table, raw json.RawMessage) (any, error) {
 	if string(raw) == "null" {
 		return nil, nil
@@ -265,12 +267,14 @@ func (c *column) parseChoices(t *table, text string) (any, error) {
 	return string(b), nil
 }
 
+// outOfRange refuses a value that is none of the column's choices, and names those that are, as Dynamics does.
 func (c *column) outOfRange(t *table, value any) *refusal {
 	return refuse(http.StatusBadRequest, "0x8004431a", "A validation error occurred. The value %v of '%s' on record of type '%s' is outside the valid range. "+
 		"Accepted Values: %s", value, c.name, t.name, accepted(c.choices))
 }
 
 // parseText checks length and characters. Dynamics refuses long texts instead of cutting them, and stores an empty text as null.
+// Length counts UTF-16 code units, as its database does: an emoji counts two.
 func (c *column) parseText(t *table, text string) (any, error) {
 	units := 0
 	for _, r := range text {
@@ -302,7 +306,7 @@ func accepted(choices []choice) string {
 	return string(b)
 }
 
-// clip keeps a quoted literal short.
+// clip keeps what an error text quotes of a request short: at most 60 bytes, cut between runes.
 func clip(raw []byte) string {
 	const most = 60
 	if len(raw) <= most {
@@ -315,7 +319,7 @@ func clip(raw []byte) string {
 	return string(raw[:cut]) + "..."
 }
 
-// parseGUID accepts the one form that the Web API accepts.
+// parseGUID accepts the one form that the Web API accepts. uuid.Parse alone would take braces, a urn: and bare hex digits, too.
 func parseGUID(s string) (uuid.UUID, error) {
 	if len(s) != 36 {
 		return uuid.UUID{}, errors.New("not a GUID")

@@ -8,7 +8,8 @@ import (
 	"net/http"
 )
 
-// control answers the endpoints below /_sandbox/. They need no token: the sandbox is a tool for the loopback interface.
+// control answers the endpoints below /_sandbox/. They need no token: the sandbox is a tool for the loopback interface. Each is
+// a method of Sandbox as well; these are for tests and people outside of the process.
 //
 //	GET    snapshot                 all records, one JSON object a line
 //	GET    requests                 the log of requests, one JSON object a line
@@ -16,6 +17,10 @@ import (
 //	POST   faults   DELETE          add a fault; remove all
 //	GET    rules    PUT             the conversion rules
 //	GET    settings PATCH           the organization's switches
+//
+// Bodies are JSON of at most 1 MiB, and a name that is not known is refused. A refusal is {"error": "..."} with 400, or 404 for
+// another path or method. Durations (the delay of a fault or rule) are numbers in nanoseconds. PATCH reads the settings and
+// writes them back in two steps, so two at once may lose one change.
 func (s *Sandbox) control(w http.ResponseWriter, r *http.Request, path string) {
 	switch r.Method + " " + path {
 	case "GET snapshot":
@@ -54,15 +59,15 @@ func (s *Sandbox) control(w http.ResponseWriter, r *http.Request, path string) {
 	}
 }
 
-// Summary counts what the sandbox holds.
+// Summary counts what the sandbox holds. It says enough to see whether a scenario ended well, without reading every record.
 type Summary struct {
 	Instance   string         `json:"instance"`
-	Records    map[string]int `json:"records"` // by logical name
-	Duplicates int            `json:"duplicates"`
-	Requests   int            `json:"requests"`
+	Records    map[string]int `json:"records"`    // by logical name; every table that clients write, also the empty ones
+	Duplicates int            `json:"duplicates"` // as Sandbox.Duplicates counts them
+	Requests   int            `json:"requests"`   // of the Web API, whatever their answer
 }
 
-// Summary returns the counts of this moment.
+// Summary returns the counts of this moment. Each is taken on its own: while requests run, they may differ by those.
 func (s *Sandbox) Summary() Summary {
 	sum := Summary{Instance: s.opts.Name, Records: map[string]int{}, Duplicates: s.Duplicates(), Requests: s.log.count()}
 	for _, t := range s.schema.tables {
@@ -73,6 +78,8 @@ func (s *Sandbox) Summary() Summary {
 	return sum
 }
 
+// encodeSnapshot streams: records are rendered one by one and no lock is held while the client reads, so a snapshot of tens of
+// thousands of records neither fills the memory nor stops the writers.
 func (s *Sandbox) encodeSnapshot(enc *json.Encoder) error {
 	for r := range s.Snapshot() {
 		if err := enc.Encode(r); err != nil {
@@ -104,7 +111,8 @@ func writeLines(w http.ResponseWriter, write func(*json.Encoder) error) {
 	_ = write(enc) // fails when the client has gone away
 }
 
-// readControl decodes the body of a control request strictly and answers 400 itself when it cannot.
+// readControl decodes the body of a control request strictly and answers 400 itself when it cannot. A field that was misspelt
+// would otherwise make a fault that matches everything.
 func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<20))
 	dec.DisallowUnknownFields()
@@ -121,6 +129,7 @@ func readControl(w http.ResponseWriter, r *http.Request, into any) bool {
 	return true
 }
 
+// reply answers with body, or with 400 and err when there is one: what a control refuses is always the request's fault.
 func reply(w http.ResponseWriter, status int, body any, err error) {
 	if err != nil {
 		complain(w, http.StatusBadRequest, err)

@@ -19,7 +19,8 @@ type pending struct {
 	rule     ConversionRule
 }
 
-// queue is a heap of pending conversions, the earliest first.
+// queue is a heap of pending conversions, the earliest first. Its methods are those of heap.Interface; the Sandbox's mutex guards
+// it. An activity that is deleted stays in it until it is due, when convert finds nothing to do.
 type queue []pending
 
 func (q queue) Len() int      { return len(q) }
@@ -38,7 +39,8 @@ func (q *queue) Pop() any {
 	return last
 }
 
-// schedule chooses the rule for an activity and converts it now or after the rule's delay. The caller holds the lock.
+// schedule chooses the rule for an activity and converts it now or after the rule's delay. The caller holds the lock. The send to
+// wake never blocks: one element is enough, since Run looks at the whole queue for each.
 func (s *Sandbox) schedule(id uuid.UUID, v values) {
 	rule, ok := s.choose(v)
 	if !ok {
@@ -55,7 +57,9 @@ func (s *Sandbox) schedule(id uuid.UUID, v values) {
 	}
 }
 
-// choose returns the first rule whose conditions hold. Activities of blocked profiles are not converted.
+// choose returns the first rule whose conditions hold. Activities of blocked profiles are not converted, as in Dynamics unless a
+// rule asks for it. Additional parameters that are no JSON object have no properties; that is no error, as the column may hold
+// any text.
 func (s *Sandbox) choose(v values) (ConversionRule, bool) {
 	t := s.schema.byName["socialactivity"]
 	if profile := s.profileOf(v); s.settings.NoConversion || profile != nil && profile.field("blocked") == true {
@@ -96,7 +100,9 @@ func (s *Sandbox) profileOf(v values) *record {
 
 // convert creates the rule's record and sets it as the activity's regarding object. It does nothing, and as in Dynamics
 // reports nothing, when the activity is gone or has a regarding object, when the table has no relationship to it, or when a
-// case would have no customer.
+// case would have no customer. No later rule is tried in its place. The record's id is a function of the activity's. It is taken
+// when an activity is converted a second time, because its regarding object was emptied or because it was deleted and created
+// again; the new record then has a random id. The caller holds the lock.
 func (s *Sandbox) convert(id uuid.UUID, rule ConversionRule) {
 	t := s.schema.byName["socialactivity"]
 	v, ok := s.store.load(t, id)
@@ -117,7 +123,10 @@ func (s *Sandbox) convert(id uuid.UUID, rule ConversionRule) {
 	s.store.replace(t, id, v)
 }
 
-// conversion returns what the rule's Create step writes into a record of that table.
+// conversion returns what the rule's Create step writes into a record of that table. It names the usual columns of all tables that
+// it may meet and leaves out those that the table does not have, that a create may not set, or that cannot hold the value. Texts
+// are cut to the column, since a rule has nobody to refuse them to. The customer is the activity's author, else that of the
+// author's profile. Origin 2483 is Facebook, 3986 Twitter and 3 Web, the values of the case table in Customer Service.
 func (s *Sandbox) conversion(to *table, activity values) []change {
 	t := s.schema.byName["socialactivity"]
 	of := func(name string) any { return activity[t.byName[name].ordinal] }
@@ -177,7 +186,9 @@ func (s *Sandbox) convertDue() {
 	}
 }
 
-// Run performs delayed conversions when they fall due, until ctx ends; then it returns nil.
+// Run performs delayed conversions when they fall due, until ctx ends; then it returns nil. It never returns an error. Without it
+// delayed conversions wait for ever, and all else works. What waits when it ends is carried out by the next Run.
+// It sleeps by the real clock and decides by Options.Now, so a test of delays needs testing/synctest rather than a clock of its own.
 func (s *Sandbox) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -195,7 +206,7 @@ func (s *Sandbox) Run(ctx context.Context) error {
 	}
 }
 
-// untilDue returns how long the next conversion has to wait.
+// untilDue returns how long the next conversion has to wait: zero when it is late, and false when none waits.
 func (s *Sandbox) untilDue() (time.Duration, bool) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -205,7 +216,8 @@ func (s *Sandbox) untilDue() (time.Duration, bool) {
 	return max(s.pending[0].due.Sub(s.opts.Now()), 0), true
 }
 
-// applyRules answers ApplyRecordCreationAndUpdateRule, which applies the rules to an activity that was created without them.
+// applyRules answers ApplyRecordCreationAndUpdateRule, which applies the rules to an activity that was created without them. The
+// answer is 204 whether or not a rule acts, and the activity shows the difference only by its regarding object.
 func (s *Sandbox) applyRules(c *call) (answer, error) {
 	t := s.schema.byName["socialactivity"]
 	members, err := c.members(t)

@@ -10,10 +10,11 @@ import (
 	"time"
 )
 
-// FaultKind is one way in which a request can go wrong.
+// FaultKind is one way in which a request can go wrong. The zero value is no kind: AddFault refuses it.
 type FaultKind string
 
-// The kinds of fault. Unless said otherwise the request is refused before it has any effect.
+// The kinds of fault. Unless said otherwise the request is refused before it has any effect. Microsoft lists the codes in "Web
+// service error codes"; the texts of the three 429s are in "Service protection API limits".
 const (
 	FaultThrottleRequests    FaultKind = "throttle_requests"    // 429 0x80072322: too many requests
 	FaultThrottleTime        FaultKind = "throttle_time"        // 429 0x80072321: too much execution time
@@ -33,15 +34,21 @@ const (
 	FaultSlow                FaultKind = "slow"                 // the request takes effect, the answer comes after Delay
 )
 
-// Fault makes requests fail. A request meets the first fault that matches it.
+// Fault makes requests fail. A request meets the first fault that matches it, in the order in which they were added, and no
+// other. Only requests of the Web API with a valid token meet faults. To create one social activity a client sends several
+// requests (it looks for the author's profile and may make contact and profile), so a test that means one of them sets Path.
+//
+// Times counts exactly, also for requests at the same time: with Times 1 one of them fails.
 type Fault struct {
 	ID     int       `json:"id"` // given by AddFault
 	Kind   FaultKind `json:"kind"`
 	Method string    `json:"method,omitempty"` // any when empty
-	Path   string    `json:"path,omitempty"`   // regular expression over the path below /api/data/v9.2/; any when empty
+	Path   string    `json:"path,omitempty"`   // regular expression found in the path below /api/data/v9.2/, without query; any when empty
 	Times  int       `json:"times,omitempty"`  // requests that fail, after which the fault is gone; no end when zero
 
-	RetryAfter int           `json:"retry_after,omitempty"` // seconds; no header when zero
+	// RetryAfter is in seconds; no header when zero. It goes with every kind that refuses the request, and not with slow, drop,
+	// drop_before and race. Status, Code and Message matter only to the kinds that name them.
+	RetryAfter int           `json:"retry_after,omitempty"`
 	Status     int           `json:"status,omitempty"`
 	Code       string        `json:"code,omitempty"`
 	Message    string        `json:"message,omitempty"`
@@ -51,20 +58,22 @@ type Fault struct {
 var kindsOfFault = []FaultKind{FaultThrottleRequests, FaultThrottleTime, FaultThrottleConcurrency, FaultStatus, FaultGateway, FaultUnavailable,
 	FaultForbidden, FaultUnauthorized, FaultHTML, FaultLogin, FaultDuplicateDetection, FaultDeadBind, FaultDrop, FaultDropBefore, FaultRace, FaultSlow}
 
-// faults are the faults in force.
+// faults are the faults in force. Their mutex is held to choose a fault, never while a request is answered.
 type faults struct {
-	mu     sync.Mutex
-	list   []*armed
-	lastID int
+	mu     sync.Mutex // guards what follows, and the counts in list
+	list   []*armed   // in the order in which they were added
+	lastID int        // ids are never used twice, also after ClearFaults
 }
 
+// armed is a fault with its compiled path and its count.
 type armed struct {
 	Fault
 	path   *regexp.Regexp
 	failed int // requests that met it
 }
 
-// AddFault puts a fault in force and returns its id.
+// AddFault puts a fault in force for requests from now on and returns its id, a number from 1. It returns an error, and changes
+// nothing, for an unknown kind, a negative number, a status outside of 200-599 and a path that does not compile.
 func (s *Sandbox) AddFault(fault Fault) (int, error) {
 	if !slices.Contains(kindsOfFault, fault.Kind) {
 		return 0, fmt.Errorf("add fault: there is no kind %q; there are %v", fault.Kind, kindsOfFault)
@@ -88,14 +97,15 @@ func (s *Sandbox) AddFault(fault Fault) (int, error) {
 	return fault.ID, nil
 }
 
-// ClearFaults removes all faults.
+// ClearFaults removes all faults. Requests that have met one already, such as those that wait for its Delay, go on with it.
 func (s *Sandbox) ClearFaults() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	s.faults.list = nil
 }
 
-// next returns the fault that a request meets, if any.
+// next returns the fault that a request meets, if any, and counts it. Finding and counting are one step under the lock, so that
+// Times is exact.
 func (f *faults) next(method, path string) (Fault, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -112,7 +122,9 @@ func (f *faults) next(method, path string) (Fault, bool) {
 	return Fault{}, false
 }
 
-// apply answers a request through the fault that it meets; run answers it without a fault.
+// apply answers a request through the fault that it meets; run answers it without a fault. Only slow, drop and race call run: the
+// request takes effect although the client may not learn it, which is what tests of exactly-once delivery need. All other kinds
+// refuse before any effect. What run itself refuses is refused: a race answers with that refusal, and a drop hides it.
 func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
 	fault, ok := f.next(c.r.Method, c.path)
 	if !ok {
@@ -149,6 +161,8 @@ func (f *faults) apply(c *call, run func() (answer, error)) (answer, error) {
 
 const page = "<!DOCTYPE html>\n<html><head><title>%d</title></head><body><h1>%s</h1></body></html>\n"
 
+// refusal is the answer of the kinds that refuse. The 429s carry the texts of Dynamics; what stands in front of it (a gateway, a
+// captive proxy, a login) answers with HTML instead of the Web API's error document, which a client must not take for success.
 func (f Fault) refusal(c *call) *refusal {
 	status := func(usual int) int {
 		if f.Status != 0 {

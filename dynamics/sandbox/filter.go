@@ -15,15 +15,18 @@ type fields interface {
 	field(name string) any
 }
 
-// typeOf returns the type of a property while a filter is parsed, or a refusal for one that does not exist.
+// typeOf returns the type of a property while a filter is parsed, or a refusal for one that does not exist. With it a filter is
+// refused as a whole before the first record is read, so that the answer does not depend on which records exist.
 type typeOf func(name string) (kind, error)
 
-// filter is a parsed $filter.
+// filter is a parsed $filter. It is immutable, and names only properties that typeOf knows. On records match may follow
+// lookups into the store, so its caller holds the lock; on metadata it needs none.
 type filter interface {
 	match(f fields) bool
 }
 
-// The nodes of a filter. Null equals nothing but null; in orders it comes before everything, and gt and lt never hold for it.
+// The nodes of a filter. Null equals nothing but null; in orders it comes before everything, and gt and lt never hold for it. There
+// is no third truth value as in SQL: where a column is null, contains does not hold, and not contains does.
 type (
 	both   struct{ left, right filter }
 	either struct{ left, right filter }
@@ -83,7 +86,9 @@ func (e textMatch) match(f fields) bool {
 	return strings.HasSuffix(have, e.want)
 }
 
-// compare orders two values of one type; null comes first, text ignores case, as in the database.
+// compare orders two values of one type; null comes first, text ignores case, as in the database. Whole numbers and doubles are
+// compared as numbers. Other values of two types are never equal, and the first counts as greater: conditions of conversion
+// rules may compare such values, where filters are refused by fit.
 func compare(a, b any) int {
 	switch a := a.(type) {
 	case nil:
@@ -122,7 +127,7 @@ func compare(a, b any) int {
 			return strings.Compare(string(a[:]), string(b[:]))
 		}
 	}
-	return 1 // b is null
+	return 1 // b is null or of another type
 }
 
 // bit orders booleans: false before true.
@@ -133,7 +138,8 @@ func bit(b bool) int {
 	return 0
 }
 
-// equalities collects, by property, the texts that every match must equal, so that an index can be used.
+// equalities collects, by property, the texts that every match must equal, so that an index can be used. Only comparisons joined
+// by "and" count: one side of an "or" need not hold. The filter is applied to what the index finds, so it may find too much.
 func equalities(f filter, found map[string]string) {
 	switch f := f.(type) {
 	case both:

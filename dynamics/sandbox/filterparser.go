@@ -20,10 +20,13 @@ const maxDepth = 64 // of parentheses and negations in a filter
 //	function   = ( "contains" | "startswith" | "endswith" ) "(" path "," text ")"
 //
 // A path alone stands for a boolean that has to be true. Other operators and functions of OData are 501.
+//
+// There is one method for each rule of the grammar, and the first error ends the parse. Types are checked on the way: a literal
+// that the property cannot be compared with is 400, as in Dynamics, and not a filter that matches nothing.
 type filterParser struct {
 	src    string
 	pos    int
-	depth  int
+	depth  int // of unary, at most maxDepth: a filter of 32 KiB must not make a stack of ten thousand calls
 	typeOf typeOf
 }
 
@@ -148,6 +151,7 @@ func (p *filterParser) comparison(name string) (filter, error) {
 	return nil, p.syntax()
 }
 
+// property returns the type of a property that has just been read, or refuses it.
 func (p *filterParser) property(name string) (kind, error) {
 	if name == "" {
 		return 0, p.syntax()
@@ -190,10 +194,12 @@ func fit(k kind, op string, want any) (any, error) {
 	return want, nil
 }
 
-// enumLiteral is a value such as Microsoft.Dynamics.CRM.AttributeTypeCode'Picklist'.
+// enumLiteral is a value such as Microsoft.Dynamics.CRM.AttributeTypeCode'Picklist', the form that Dynamics demands in filters on
+// metadata. The sandbox has enums as text: it accepts plain text as well and does not look at the name of the enum.
 type enumLiteral string
 
-// literal reads null, a boolean, text in quotes, a GUID, a number, a time, a date, or an enumLiteral.
+// literal reads null, a boolean, text in quotes, a GUID, a number, a time, a date, or an enumLiteral. A GUID is tried before a
+// number and a number before a time, since all may begin with digits. A date is its midnight in UTC.
 func (p *filterParser) literal() (any, error) {
 	p.space()
 	if p.pos < len(p.src) && p.src[p.pos] == '\'' {
@@ -276,6 +282,7 @@ func (p *filterParser) word(w string) bool {
 	return true
 }
 
+// sign consumes one character of punctuation if it comes next, and reports whether it did.
 func (p *filterParser) sign(c byte) bool {
 	p.space()
 	if p.pos >= len(p.src) || p.src[p.pos] != c {

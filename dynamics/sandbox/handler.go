@@ -19,19 +19,20 @@ const (
 	orgVersion  = "9.2.24014.198"
 )
 
-// answer is a response that has not been written yet, with what the log records of it.
+// answer is a response that has not been written yet, with what the log records of it. It exists apart from the
+// http.ResponseWriter because a fault may replace, delay or drop it after the request has taken effect.
 type answer struct {
-	status int
+	status int // 0 for a connection that is dropped before any effect
 	header http.Header
 	body   []byte
 
-	table   *table
-	id      uuid.UUID
-	code    string
-	created bool
+	table   *table    // of the record; nil leaves it to what the path names
+	id      uuid.UUID // of the record; zero for answers about several
+	code    string    // error code, also in the body
+	created bool      // the request made the record, even where the answer hides it (FaultRace)
 }
 
-// call is one Web API request.
+// call is one Web API request. It belongs to the goroutine that serves it.
 type call struct {
 	r      *http.Request
 	base   string // public base URL of the organization
@@ -52,7 +53,12 @@ func (c *call) recordURL(t *table, id uuid.UUID) string {
 	return c.base + c.root + t.set + "(" + id.String() + ")"
 }
 
-// serveData answers one Web API request and logs it.
+// serveData answers one Web API request and logs it. The answer is decided and logged first, then a fault's Delay passes, then
+// the answer is sent; the other order would let a client read the log before its own request is in it. A Delay ends early when
+// the client goes away.
+//
+// A dropped connection is a panic with http.ErrAbortHandler, on which net/http closes the connection and logs nothing. It needs
+// a real server: with an httptest.ResponseRecorder the panic reaches the test.
 func (s *Sandbox) serveData(w http.ResponseWriter, r *http.Request, base, path string) {
 	c := &call{r: r, base: base}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
@@ -94,9 +100,13 @@ func failed(err error) answer {
 	return refuse(http.StatusInternalServerError, "0x80040216", "An unexpected error occurred. (%v)", err).answer()
 }
 
+// rootPath accepts every minor version of v9, since on-premises organizations have older ones than v9.2. Answers repeat the
+// version that was asked for.
 var rootPath = regexp.MustCompile(`^/api/data/v9\.[0-9]+/`)
 
-// data checks version and token, then answers through the faults in force.
+// data checks version and token, then answers through the faults in force. It reads table and id from the path first, so that
+// the log names the record of a request that is refused, too. The token comes before the faults: a request without a valid one
+// is 401 and uses up no fault. Headers and query come after them, as a gateway or a limit does not read them.
 func (s *Sandbox) data(c *call, path string) (answer, error) {
 	c.root = rootPath.FindString(path)
 	if c.root == "" {
@@ -150,7 +160,8 @@ func checkHeader(h http.Header) error {
 	return nil
 }
 
-// resource answers for a set of records or one record.
+// resource answers for a set of records or one record. Key is what follows the set in its segment, with parentheses, and rest
+// what follows the segment. Only the GUID of a record is a key here: alternate keys are 501.
 func (s *Sandbox) resource(c *call, key, rest string) (answer, error) {
 	t, method := c.table, c.r.Method
 	if rest != "" {
@@ -185,7 +196,9 @@ func (s *Sandbox) resource(c *call, key, rest string) (answer, error) {
 	return answer{}, wrongMethod(method)
 }
 
-// function answers requests that are not for a set of records: functions, actions and metadata.
+// function answers requests that are not for a set of records: functions, actions and metadata. Names that exist in Dynamics and
+// that a client might try are 501; a name that we do not know is 404, as in an organization where the app that brings it is not
+// installed.
 func (s *Sandbox) function(c *call, segment, rest string) (answer, error) {
 	name, _, _ := strings.Cut(segment, "(")
 	switch name {
@@ -207,7 +220,8 @@ func (s *Sandbox) function(c *call, segment, rest string) (answer, error) {
 	return answer{}, noSegment(name)
 }
 
-// result answers a function with the members of its response type, given as names and values.
+// result answers a function with the members of its response type, given as names and values in turn; names are strings, values
+// those that appendValue knows.
 func (c *call) result(typ string, members ...any) (answer, error) {
 	if c.r.Method != http.MethodGet {
 		return answer{}, wrongMethod(c.r.Method)

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// definition is a piece of metadata (a table, column, relationship or option set) as an ordered list of properties.
+// definition is a piece of metadata (a table, column, relationship or option set) as an ordered list of properties. Answers show
+// them in that order. Definitions are made anew for each request; their MetadataId is the same in each process.
 type definition struct {
 	typ   string // EntityMetadata, StringAttributeMetadata, ...
 	props []prop
@@ -45,7 +46,8 @@ func (d definition) field(name string) any {
 	return v
 }
 
-// resolve returns the type of a property as filters need it.
+// resolve returns the type of a property as filters need it. A property that the definition has, but that is no single value, is
+// 501; one that it does not have is 400.
 func (d definition) resolve(name string) (kind, error) {
 	v, ok := d.prop(name)
 	if !ok {
@@ -66,7 +68,8 @@ func (d definition) resolve(name string) (kind, error) {
 	return 0, unsupported("filters on " + name)
 }
 
-// localized and label are texts in the languages of an organization, of which the sandbox has one.
+// localized and label are texts in the languages of an organization, of which the sandbox has one. The fields are exported for
+// their names in JSON.
 type localized struct {
 	Label        string
 	LanguageCode int
@@ -77,9 +80,10 @@ type label struct {
 	UserLocalizedLabel *localized
 }
 
-const english = 1033
+const english = 1033 // the locale id of the one language
 
-// newLabel is a text in English; without a text it has no language at all.
+// newLabel is a text in English; without a text it has no language at all, and UserLocalizedLabel is null. Many of the
+// columns beside others (see extra) have no text, so clients need a name to fall back to.
 func newLabel(text string) label {
 	if text == "" {
 		return label{LocalizedLabels: []localized{}}
@@ -96,7 +100,8 @@ func schemaName(name string) string {
 	return strings.ToUpper(name[:1]) + name[1:]
 }
 
-// define describes a table.
+// define describes a table, by a few of the properties of EntityMetadata. A $select of another one is 400 here, although Dynamics
+// may have it.
 func (t *table) define() definition {
 	return definition{typ: "EntityMetadata", table: t, props: []prop{
 		{"MetadataId", derive("table", t.name).String()},
@@ -116,7 +121,9 @@ func (t *table) define() definition {
 	}}
 }
 
-// relationships describes the lookups of a table, one for each table that they may point to.
+// relationships describes the lookups of a table, one for each table that they may point to. This is where a client finds which
+// tables a social activity may regard, and the navigation property to bind each of them. SchemaName is made up: the real ones
+// differ from table to table.
 func (s *schema) relationships(t *table) []definition {
 	var list []definition
 	for i := range t.columns {
@@ -139,7 +146,8 @@ func (s *schema) relationships(t *table) []definition {
 	return list
 }
 
-// metadata answers GET below EntityDefinitions: all tables, one table, its lookups or its columns. Metadata is never paged.
+// metadata answers GET below EntityDefinitions: all tables, one table, its lookups or its columns. Metadata is never paged. It
+// comes from the schema alone, so no lock is needed.
 func (s *Sandbox) metadata(c *call, segment, rest string) (answer, error) {
 	if c.r.Method != http.MethodGet {
 		return answer{}, unsupported("changes of metadata")
@@ -177,7 +185,7 @@ func (s *Sandbox) metadata(c *call, segment, rest string) (answer, error) {
 	return answer{}, unsupported("'" + rest + "' below EntityDefinitions")
 }
 
-// logicalKey reads Something(LogicalName='name').
+// logicalKey reads Something(LogicalName='name'). Dynamics takes a MetadataId as well; here that is 501.
 func logicalKey(segment string) (string, error) {
 	_, key, _ := strings.Cut(segment, "(")
 	key, closed := strings.CutSuffix(key, ")")
@@ -189,7 +197,8 @@ func logicalKey(segment string) (string, error) {
 	return name, nil
 }
 
-// describeMany answers with the definitions that match the query. Typed ones of several types each carry their type.
+// describeMany answers with the definitions that match the query. When typed, each carries its @odata.type, as in a list of columns
+// of several types; after a cast all have the type that the client asked for, and none carries it.
 func (c *call) describeMany(context string, list []definition, typed bool) (answer, error) {
 	b := appendMember([]byte("{"), "@odata.context", c.base+c.root+"$metadata#"+context)
 	b, err := c.appendDefinitions(append(b, `,"value":`...), list, shown{sel: c.query.sel, filter: c.query.filter, expand: c.query.expand, typed: typed})
@@ -214,7 +223,8 @@ type shown struct {
 	typed  bool // each with its type
 }
 
-// appendDefinitions writes an array of the definitions that the filter holds for.
+// appendDefinitions writes an array of the definitions that the filter holds for. The filter's names and types are checked against
+// the first definition, which stands for all: the definitions of one list have the same properties in common.
 func (c *call) appendDefinitions(b []byte, list []definition, as shown) ([]byte, error) {
 	var f filter
 	if as.filter != "" && len(list) > 0 {
@@ -241,7 +251,8 @@ func (c *call) appendDefinitions(b []byte, list []definition, as shown) ([]byte,
 	return append(b, ']'), nil
 }
 
-// appendDefinition writes the selected and the expanded properties, and closes the object.
+// appendDefinition writes the selected and the expanded properties, and closes the object, which the caller has opened. MetadataId
+// is shown whether it is selected or not, as in Dynamics. On an error the bytes are of no use.
 func (c *call) appendDefinition(b []byte, d definition, as shown) ([]byte, error) {
 	for _, name := range as.sel {
 		if !slices.ContainsFunc(d.props, func(p prop) bool { return p.name == name }) {

@@ -23,7 +23,8 @@ var recordPage = template.Must(template.New("record").Parse(`<!doctype html>
 
 type pageField struct{ Name, Value string }
 
-// showRecord answers the address of a record: main.aspx?etn=incident&pagetype=entityrecord&id=%7B...%7D.
+// showRecord answers the address of a record: main.aspx?etn=incident&pagetype=entityrecord&id=%7B...%7D. It stands for the form
+// that a person opens in Dynamics, and is neither logged nor subject to faults. Without such a record it is 404.
 func (s *Sandbox) showRecord(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	id, err := uuid.Parse(strings.Trim(query.Get("id"), "{}"))
@@ -54,7 +55,8 @@ func (s *Sandbox) record(name string, id uuid.UUID) (Record, bool) {
 	return Record{s.opts.Name, t.name, id, s.plain(t, row)}, true
 }
 
-// filled are the columns of a record that have a value, in its order.
+// filled are the columns of a record that have a value, in its order. It reads the JSON by tokens, because a map would lose that
+// order. Annotations are left out.
 func filled(r Record) []pageField {
 	var list []pageField
 	dec := json.NewDecoder(strings.NewReader(string(r.Record)))

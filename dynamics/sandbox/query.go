@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// query holds the system query options of a request.
+// query holds the system query options of a request, decoded but not checked against a table: what they mean depends on whether
+// records or metadata are asked for, and either refuses the options that it cannot apply.
 type query struct {
 	sel     []string // of $select; nil selects all columns
 	filter  string
@@ -78,7 +79,7 @@ type expansion struct {
 	filter string
 }
 
-// parseExpand reads a $expand. Options other than $select and $filter are not imitated.
+// parseExpand reads a $expand, which only metadata has here. Options other than $select and $filter are not imitated.
 func parseExpand(src string) ([]expansion, error) {
 	var list []expansion
 	for item := range splitTop(src, ',') {
@@ -104,7 +105,8 @@ func parseExpand(src string) ([]expansion, error) {
 	return list, nil
 }
 
-// splitTop splits at the separators that are outside parentheses and quotes.
+// splitTop splits at the separators that are outside parentheses and quotes. A quote in a text is doubled in OData, which closes
+// and opens the text again, so it needs no case of its own.
 func splitTop(s string, separator byte) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		start, depth, quoted := 0, 0, false
@@ -154,16 +156,17 @@ func noProperty(name, typ string) *refusal {
 	return badRequest("Could not find a property named '%s' on type 'Microsoft.Dynamics.CRM.%s'.", clip([]byte(name)), typ)
 }
 
-// preferences are the wishes of the Prefer header.
+// preferences are the wishes of the Prefer header. The zero value asks for no annotations.
 type preferences struct {
-	annotations []string
-	annotated   bool
+	annotations []string // patterns, in the order in which they were sent
+	annotated   bool     // the preference was sent, whatever its patterns
 }
 
 // includeAnnotations is the one preference that the sandbox imitates.
 const includeAnnotations = "odata.include-annotations"
 
-// parsePrefer reads the Prefer headers, of which each may hold several preferences.
+// parsePrefer reads the Prefer headers, of which each may hold several preferences. HTTP lets a server ignore a preference. The
+// sandbox refuses those that it lacks with 501, since a client may depend on return=representation or on the size of a page.
 func parsePrefer(headers []string) (preferences, error) {
 	var p preferences
 	for _, header := range headers {

@@ -11,14 +11,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// record is a record as filters see it.
+// record is a record as filters see it. The lock must be held while it is used, because a path reads other records of the store.
 type record struct {
 	store  *store
 	table  *table
 	values values
 }
 
-// field follows a path through lookups. It is nil where a lookup is empty or points to another table.
+// field follows a path through lookups. It is nil where a lookup is empty or points to another table. The name was checked when
+// the filter, order or rule was read; a name that the table lacks would panic.
 func (r record) field(name string) any {
 	if nav, rest, path := strings.Cut(name, "/"); path {
 		to := r.table.byNav[nav]
@@ -97,6 +98,7 @@ func (s *Sandbox) one(c *call, t *table, id uuid.UUID) (answer, error) {
 	return a, nil
 }
 
+// context is the @odata.context of answers about a table, which repeats the $select.
 func (c *call) context(t *table) string {
 	context := c.base + c.root + "$metadata#" + t.set
 	if c.query.sel != nil {
@@ -109,7 +111,8 @@ func (c *call) context(t *table) string {
 const maxPage = 5000
 
 // list answers GET on a set, with $select, $filter, $orderby and $top. Dynamics cuts long answers into pages; the sandbox
-// refuses to make them.
+// refuses to make them. It searches and renders under the lock for reading, so an answer shows one moment of the organization,
+// and writes wait for it.
 func (s *Sandbox) list(c *call, t *table) (answer, error) {
 	for _, name := range []string{"If-Match", "If-None-Match"} {
 		if v := c.r.Header.Get(name); v != "" && v != "null" {
@@ -187,7 +190,8 @@ func parseOrder(src string, t *table) ([]ordering, error) {
 }
 
 // search returns the rows that match a filter, in the order asked for. Ties, and rows without an order, are in the order of
-// their creation.
+// their creation. The caller holds the lock. Without an index to help, it unpacks each record of the table; $top does not shorten
+// that. Sort keys are taken out once for each hit, since a comparison would otherwise unpack two records.
 func (s *Sandbox) search(t *table, f filter, order []ordering) []row {
 	type hit struct {
 		row  row
@@ -262,8 +266,8 @@ const (
 	lookupNav      = "Microsoft.Dynamics.CRM.associatednavigationproperty"
 )
 
-// appendRecord writes the members of a record: its ETag, then the selected columns, each after its annotations. Annotations are
-// written only when the Prefer header asks for them. Columns without a value are null.
+// appendRecord writes the members of a record, without braces: its ETag, then the selected columns, each after its annotations.
+// Annotations are written only when the Prefer header asks for them. Columns without a value are null.
 func (s *Sandbox) appendRecord(b []byte, t *table, r row, sel []bool, p preferences) []byte {
 	b = appendMember(b, "@odata.etag", etag(r.version))
 	formatted, tables, navs := p.wants(formattedValue), p.wants(lookupTable), p.wants(lookupNav)
@@ -303,7 +307,8 @@ func appendName(b []byte, name string) []byte {
 	return append(appendText(b, name), ':')
 }
 
-// format returns a value as the application shows it to an American user in UTC. Plain text and ids have no such form.
+// format returns a value as the application shows it to an American user in UTC; in Dynamics this depends on the settings of the
+// user. Plain text and ids have no such form, nor has a lookup to a record without a name.
 func (s *Sandbox) format(c *column, value any) (string, bool) {
 	switch v := value.(type) {
 	case int64:

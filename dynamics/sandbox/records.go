@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// Record is a stored record, as `postlink demo --records` prints it.
+// Record is a stored record, as `postlink demo --records` prints it. It is a copy: it does not change with the sandbox.
 type Record struct {
 	Instance string          `json:"instance"`
 	Table    string          `json:"table"` // logical name: socialactivity
@@ -15,8 +15,9 @@ type Record struct {
 	Record   json.RawMessage `json:"record"` // every column as the Web API answers it, lookups with their logical names
 }
 
-// Records yields the records of a table, by its logical name, in the order of their creation. Records that are written
-// meanwhile may or may not be among them; each one is consistent in itself.
+// Records yields the records of a table, by its logical name, in the order of their creation; none for an unknown name. Records
+// that are written meanwhile may or may not be among them, and one that is deleted and created again may come twice; each one is
+// consistent in itself. No lock is held while the caller has a record, so the loop may use the sandbox and may be left early.
 func (s *Sandbox) Records(name string) iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		t := s.schema.byName[name]
@@ -39,7 +40,8 @@ func (s *Sandbox) Records(name string) iter.Seq[Record] {
 	}
 }
 
-// Snapshot yields the records of all tables that clients write.
+// Snapshot yields the records of all tables that clients write, one table after the other, each as Records does. It is not one
+// moment of the organization while requests run.
 func (s *Sandbox) Snapshot() iter.Seq[Record] {
 	return func(yield func(Record) bool) {
 		for _, t := range s.schema.tables {
@@ -55,7 +57,8 @@ func (s *Sandbox) Snapshot() iter.Seq[Record] {
 	}
 }
 
-// plain renders a record with every column, and for lookups the name of their table, but without an ETag.
+// plain renders a record with every column, and for lookups the name of their table, but without an ETag. It reads only the row
+// and the schema, and needs no lock.
 func (s *Sandbox) plain(t *table, r row) json.RawMessage {
 	v := s.schema.unpack(t, r.data)
 	v[t.byName["versionnumber"].ordinal] = r.version
@@ -70,7 +73,7 @@ func (s *Sandbox) plain(t *table, r row) json.RawMessage {
 	return append(b, '}')
 }
 
-// Count returns how many records a table holds, by its logical name; 0 for an unknown one.
+// Count returns how many records a table holds now, by its logical name; 0 for an unknown one. Deleted records do not count.
 func (s *Sandbox) Count(name string) int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -81,7 +84,8 @@ func (s *Sandbox) Count(name string) int {
 }
 
 // Duplicates returns how many social activities there are beyond the first of each community and postid. Activities without a
-// postid are not compared.
+// postid are not compared, and ids are compared exactly. It counts records, not requests: a test that sends each post once wants
+// 0, while a post that a person links again after removing its link makes a second activity on purpose.
 func (s *Sandbox) Duplicates() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

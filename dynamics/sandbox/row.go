@@ -11,16 +11,21 @@ import (
 	"github.com/google/uuid"
 )
 
-// values are the columns of one record, by ordinal: string, int64, float64, bool, time.Time, uuid.UUID, reference, or nil.
+// values are the columns of one record, by ordinal: string, int64, float64, bool, time.Time, uuid.UUID, reference, or nil. The
+// type must be that of the column's kind, since unpack reads by kind. values[0] is the primary key. Each caller of unpack has
+// values of its own and may change them; they are stored by packing them again.
 type values []any
 
-// reference is the value of a lookup.
+// reference is the value of a lookup. It holds the table, because a lookup may point to several. A stored reference leads to a
+// record that exists: writes check it, and deletes empty it.
 type reference struct {
 	table *table
 	id    uuid.UUID
 }
 
-// pack encodes the columns that are set as (ordinal, value) pairs, so that a record costs little more memory than its text.
+// pack encodes the columns that are set as (ordinal, value) pairs, so that a record costs little more memory than its text. A
+// slice of interfaces takes 16 bytes for each column, set or not, and most columns of most records are not. Ordinals of columns
+// and tables are one byte: 256 of each at most. Times keep whole seconds.
 func (t *table) pack(v values) []byte {
 	size := 0
 	for _, value := range v {
@@ -60,7 +65,8 @@ func (t *table) pack(v values) []byte {
 	return b
 }
 
-// unpack is the inverse of pack. Columns that are not in the row are nil.
+// unpack is the inverse of pack. Columns that are not in the row are nil. It trusts the bytes, which only pack makes. It needs no
+// lock: packed bytes and the schema do not change.
 func (s *schema) unpack(t *table, b []byte) values {
 	v := make(values, len(t.columns))
 	for len(b) > 0 {
@@ -96,7 +102,8 @@ func (s *schema) unpack(t *table, b []byte) values {
 	return v
 }
 
-// appendValue writes a value as JSON in the form of the Web API.
+// appendValue writes a value as JSON in the form of the Web API: doubles with a decimal point always, times in RFC 3339 and UTC,
+// GUIDs and lookups as text, nil as null.
 func appendValue(b []byte, value any) []byte {
 	switch value := value.(type) {
 	case string:
@@ -122,7 +129,8 @@ func appendValue(b []byte, value any) []byte {
 	return append(b, "null"...)
 }
 
-// appendText writes a JSON string; unlike json.Marshal it leaves <, > and & alone.
+// appendText writes a JSON string; unlike json.Marshal it leaves <, > and & alone. It appends to the answer without a copy of each
+// text, which matters for sets of thousands of records.
 func appendText(b []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	b = append(b, '"')

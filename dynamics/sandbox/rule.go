@@ -7,16 +7,22 @@ import (
 )
 
 // ConversionRule stands for one item of a record creation and update rule. It turns a social activity into a record and sets
-// that record as the activity's regarding object. The first rule whose conditions all hold is used. An activity that already
-// has a regarding object is left alone.
+// that record as the activity's regarding object. The first rule whose conditions all hold is used; one without conditions
+// always holds. An activity that already has a regarding object is left alone.
+//
+// Rules act on creates and on the action ApplyRecordCreationAndUpdateRule, not on updates. In Dynamics a flow or a workflow does
+// the work seconds to minutes later; Delay stands for that time, and needs Sandbox.Run. Microsoft's tables of these rules are for
+// internal use, so the sandbox has this form of its own and no records for them.
 type ConversionRule struct {
-	Name       string        `json:"name,omitempty"`
-	Entity     string        `json:"entity"` // logical name of the table that it creates in
+	Name       string        `json:"name,omitempty"` // for error texts only
+	Entity     string        `json:"entity"`         // logical name of the table that it creates in
 	Conditions []Condition   `json:"conditions,omitempty"`
-	Delay      time.Duration `json:"delay,omitempty"` // after the activity's creation, in nanoseconds; zero converts inside the create
+	Delay      time.Duration `json:"delay,omitempty"` // after the create or the action, in nanoseconds; zero converts inside of it
 }
 
-// Condition compares one value for equality: either Column or Property says which.
+// Condition compares one value for equality: either Column or Property says which. A column without a value equals nothing; a
+// property that is absent or not flat equals the empty text. Columns are compared as filters do, without regard to case.
+// Properties are compared exactly and by their text, except that numbers are compared as numbers (41.0 is 41).
 type Condition struct {
 	Column   string `json:"column,omitempty"`   // of the activity: community, sentimentvalue, postmessagetype
 	Property string `json:"property,omitempty"` // flat member of the JSON in activityadditionalparams
@@ -33,6 +39,8 @@ func defaultRules() []ConversionRule {
 	return rules
 }
 
+// checkRules refuses rules that could never hold because they are misspelt. A table without a relationship to social activities is
+// accepted and converts nothing: Dynamics has organizations like that, and tests need one.
 func (s *Sandbox) checkRules(rules []ConversionRule) error {
 	activity := s.schema.byName["socialactivity"]
 	for i, r := range rules {

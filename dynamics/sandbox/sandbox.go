@@ -12,27 +12,39 @@ import (
 	"github.com/google/uuid"
 )
 
-// Options describe one organization. Only Name is required.
+// Options describe one organization. Only Name is required. The sandbox keeps Tokens and Clients: do not change them later.
 type Options struct {
-	Name    string            // of the instance: lower case letters, digits and dashes
+	// Name is that of the instance: lower case letters, digits and dashes. The ids of the organization, of its user and of
+	// converted records are functions of it, so that two sandboxes of one name give them the same ids.
+	Name    string
 	Tokens  []string          // bearer tokens that are always accepted, besides those of the token endpoint
-	Clients map[string]string // client ids and secrets that the token endpoint accepts; any when nil
-	Now     func() time.Time  // time.Now when nil
+	Clients map[string]string // client ids and secrets that the token endpoint accepts; any when nil, none when empty
+	// Now is the clock for the times in records and log, for the lifetime of tokens and for delayed conversions; time.Now when
+	// nil. It is called from many goroutines at once, also under locks of the sandbox. The Delay of a fault and the sleep of Run
+	// are real time: a clock that jumps does not wake them.
+	Now func() time.Time
 }
 
-// Settings are the organization's switches. They can be changed while it runs.
+// Settings are the organization's switches. They can be changed while it runs. The zero value is an organization that takes
+// social data and converts it.
 type Settings struct {
-	DisableSocialCare bool `json:"disablesocialcare"` // refuse new social activities with 0x80060621
-	NoConversion      bool `json:"noconversion"`      // conversion rules are deactivated
+	// DisableSocialCare refuses new social activities with 400 and 0x80060621. Those that exist can still be read and changed,
+	// and contacts and social profiles can be created. It is also a column of the organization record, which clients may write.
+	DisableSocialCare bool `json:"disablesocialcare"`
+	// NoConversion deactivates all conversion rules. A conversion that already waits for its Delay is carried out all the same.
+	NoConversion bool `json:"noconversion"`
 }
 
 var instanceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
-// Sandbox is one simulated organization. All its methods may be called at once from many goroutines: one mutex guards
-// everything that changes, and a request holds it only while it reads or writes records.
+// Sandbox is one simulated organization. All its methods may be called at once from many goroutines. One mutex guards records,
+// settings and rules; the issuer, the log and the faults each have one of their own, and no two of them are held at once. A
+// request holds the mutex only while it reads or writes records: a body that arrives slowly, or the Delay of a fault, holds up
+// nobody else. A write is one critical section from its precondition to its conversion, so of many create-only requests for
+// one id exactly one creates.
 type Sandbox struct {
 	opts           Options
-	schema         *schema
+	schema         *schema // not changed after New; read without a lock
 	organizationID uuid.UUID
 	userID         uuid.UUID // of the application user that all clients sign in as
 	issuer         *issuer
@@ -48,7 +60,8 @@ type Sandbox struct {
 	wake chan struct{} // holds an element when Run has to look at pending again
 }
 
-// New returns an organization without records. It starts nothing; only delayed conversions need Run.
+// New returns an organization without records but its own and its user's. It starts nothing; only delayed conversions need
+// Run. The one error is a Name that is not well-formed.
 func New(opts Options) (*Sandbox, error) {
 	if !instanceName.MatchString(opts.Name) {
 		return nil, fmt.Errorf("sandbox %q: write the name in lower case letters, digits and dashes", opts.Name)
@@ -76,7 +89,8 @@ func New(opts Options) (*Sandbox, error) {
 // Name returns the name of the instance that the sandbox plays.
 func (s *Sandbox) Name() string { return s.opts.Name }
 
-// firstRecords writes the records that every organization has from the start.
+// firstRecords writes the records that every organization has from the start. They are of system tables: clients cannot create
+// or delete them, and Snapshot and Summary leave them out.
 func (s *Sandbox) firstRecords() {
 	put := func(name string, id uuid.UUID, columns map[string]any) {
 		t := s.schema.byName[name]
@@ -92,7 +106,8 @@ func (s *Sandbox) firstRecords() {
 	put("systemuser", s.userID, map[string]any{"fullname": "# postlink", "isdisabled": false})
 }
 
-// SetSettings replaces the organization's switches.
+// SetSettings replaces the organization's switches, both at once. The organization record shows the new value and gets a new
+// version, even when nothing changed.
 func (s *Sandbox) SetSettings(settings Settings) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +125,9 @@ func (s *Sandbox) Settings() Settings {
 	return s.settings
 }
 
-// SetRules replaces the conversion rules. Conversions that already wait keep the rule that chose them.
+// SetRules replaces the conversion rules. Conversions that already wait keep the rule that chose them. It returns an error for
+// a table or column that does not exist and for a condition that is not well-formed; then the old rules stay. The slice is
+// copied, the Conditions in it are not: do not change them later.
 func (s *Sandbox) SetRules(rules []ConversionRule) error {
 	if err := s.checkRules(rules); err != nil {
 		return err
@@ -121,7 +138,7 @@ func (s *Sandbox) SetRules(rules []ConversionRule) error {
 	return nil
 }
 
-// Rules returns the conversion rules in their order.
+// Rules returns the conversion rules in their order. The slice is the caller's, the Conditions in it are shared.
 func (s *Sandbox) Rules() []ConversionRule {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -129,7 +146,8 @@ func (s *Sandbox) Rules() []ConversionRule {
 }
 
 // Delete removes a record and what cascades, as another user of the organization would; it reports whether there was one. The
-// log does not show it.
+// name is the logical name of a table; the organization and its user cannot be deleted. The log does not show it. With a social
+// profile its activities go, and every other lookup to a deleted record becomes empty.
 func (s *Sandbox) Delete(name string, id uuid.UUID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -137,10 +155,13 @@ func (s *Sandbox) Delete(name string, id uuid.UUID) bool {
 	return t != nil && !t.system && s.store.remove(t, id)
 }
 
-// ServeHTTP answers the Web API, the token endpoint, the pages of records and the control endpoints of the organization.
+// ServeHTTP answers the Web API, the token endpoint, the pages of records and the control endpoints of the organization. A fault
+// that drops the connection panics with http.ErrAbortHandler, which net/http's server recovers; who calls ServeHTTP without a
+// server, as with httptest.ResponseRecorder, has to recover it.
 func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, "") }
 
-// serve answers a request whose path starts with prefix.
+// serve answers a request whose path starts with prefix, which is that of the instance on a Mux, or empty. All addresses in
+// answers carry it, and paths in the log do not, so that a log reads the same with and without a Mux.
 func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 	base := origin(r) + prefix
 	path := strings.TrimPrefix(r.URL.Path, prefix)
@@ -156,10 +177,11 @@ func (s *Sandbox) serve(w http.ResponseWriter, r *http.Request, prefix string) {
 	}
 }
 
-// Mux plays several organizations on one address: the instance contoso has the base URL http://host/contoso.
+// Mux plays several organizations on one address: the instance contoso has the base URL http://host/contoso. It is not changed
+// after NewMux and may be called from many goroutines. It runs nothing: each Sandbox with delayed conversions needs its own Run.
 type Mux struct{ byName map[string]*Sandbox }
 
-// NewMux returns a handler for these organizations, whose names must differ.
+// NewMux returns a handler for these organizations, whose names must differ. Two of one name are the one error.
 func NewMux(sandboxes ...*Sandbox) (*Mux, error) {
 	m := &Mux{byName: map[string]*Sandbox{}}
 	for _, s := range sandboxes {
@@ -171,7 +193,8 @@ func NewMux(sandboxes ...*Sandbox) (*Mux, error) {
 	return m, nil
 }
 
-// ServeHTTP routes by the first segment of the path.
+// ServeHTTP routes by the first segment of the path. The answer for a name that nobody plays is 404 with a plain JSON object,
+// not the Web API's error document: no organization has answered.
 func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	s := m.byName[name]
@@ -182,7 +205,8 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.serve(w, r, "/"+name)
 }
 
-// origin is the address that the client used.
+// origin is the address that the client used, by its Host header. Addresses in answers begin with it, so a proxy in front must
+// pass Host on; one that ends TLS makes them http.
 func origin(r *http.Request) string {
 	if r.TLS != nil {
 		return "https://" + r.Host
@@ -190,7 +214,7 @@ func origin(r *http.Request) string {
 	return "http://" + r.Host
 }
 
-// derive makes the fixed ids of an organization.
+// derive makes the fixed ids of an organization: UUIDv5 of the parts, the same in every process, so that golden files hold.
 func derive(parts ...string) uuid.UUID {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("postlink:sandbox:"+strings.Join(parts, ":")))
 }

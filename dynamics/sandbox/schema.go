@@ -1,6 +1,7 @@
 package sandbox
 
-// kind is the type of a column.
+// kind is the type of a column. The order is significant: text, whole, choice and lookup are ranges of it, and they decide how a
+// value is parsed, packed and compared. A new kind has to go into the range of its values.
 type kind uint8
 
 const (
@@ -23,7 +24,8 @@ const (
 )
 
 // kinds has the names of each kind: AttributeType, AttributeTypeName and the metadata type of a column, and the type of its
-// values.
+// values. As in Dynamics the names disagree: a Customer or Owner column has the metadata type of a Lookup, and the AttributeType of
+// several choices is Virtual, which only their AttributeTypeName sets apart from other virtual columns.
 var kinds = [...]struct{ attribute, attributeName, metadata, edm string }{
 	kindString:      {"String", "StringType", "String", "Edm.String"},
 	kindMemo:        {"Memo", "MemoType", "Memo", "Edm.String"},
@@ -43,33 +45,38 @@ var kinds = [...]struct{ attribute, attributeName, metadata, edm string }{
 	kindOwner:       {"Owner", "OwnerType", "Lookup", "Edm.Guid"},
 }
 
+// lookup reports whether values are references.
 func (k kind) lookup() bool { return k >= kindLookup }
 
 // text reports whether values are strings.
 func (k kind) text() bool { return k <= kindMultiSelect }
 
+// whole reports whether values are whole numbers, which the values of choices are, too.
 func (k kind) whole() bool { return k >= kindInteger && k <= kindStatus }
 
 // choice reports whether a value is one of the column's choices.
 func (k kind) choice() bool { return k >= kindPicklist && k <= kindStatus }
 
-// column is one attribute of a table. Metadata describes it, and writes are checked against it.
+// column is one attribute of a table. Metadata describes it, and writes are checked against it. Which of the fields matter depends
+// on its kind.
 type column struct {
 	name     string // logical name
 	label    string
 	kind     kind
-	length   int // of texts, in UTF-16 code units
-	min, max float64
+	length   int      // of texts, in UTF-16 code units
+	min, max float64  // of doubles, inclusive
 	choices  []choice // of picklists, states and statuses; of a boolean the two labels
 	targets  []target // of lookups
-	initial  any      // the value when a create leaves the column out
+	initial  any      // the value when a create leaves the column out, as it is stored; nil for null
 
-	create, update bool // whether clients may write it; a write that is not allowed is ignored
-	level          string
+	create, update bool   // whether clients may write it; a write that is not allowed is ignored
+	level          string // RequiredLevel in metadata, None when empty; writes do not look at it
 
-	ordinal int // position in the table
+	ordinal int // position in the table, and in the values of a record
 }
 
+// choice is one option of a column. States and statuses name each other, by which completeState keeps the two columns of a record
+// a valid pair.
 type choice struct {
 	value  int64
 	label  string
@@ -77,10 +84,13 @@ type choice struct {
 	status int64 // of a state: its default status
 }
 
-// target is one table that a lookup may point to, and the single-valued navigation property that leads there.
+// target is one table that a lookup may point to, and the single-valued navigation property that leads there. A lookup to several
+// tables has a property for each of them, such as postauthor_contact. Names of navigation properties are case-sensitive, and
+// clients should read them from metadata: that of slaid, for one, follows no pattern.
 type target struct{ table, nav string }
 
-// wire returns the name of the column's value in answers, $select and $filter.
+// wire returns the name of the column's value in answers, $select and $filter. A lookup is read as _name_value and written through
+// a navigation property; its plain name is neither.
 func (c *column) wire() string {
 	if c.kind.lookup() {
 		return "_" + c.name + "_value"
@@ -97,7 +107,7 @@ func (c *column) choice(value int64) (choice, bool) {
 	return choice{}, false
 }
 
-// nav returns the navigation property of the lookup that points to that table.
+// nav returns the navigation property of the lookup that points to that table; empty when it cannot point there.
 func (c *column) nav(table string) string {
 	for _, t := range c.targets {
 		if t.table == table {
@@ -107,7 +117,9 @@ func (c *column) nav(table string) string {
 	return ""
 }
 
-// extra is a column that metadata describes but the Web API does not have, such as slaname beside the lookup slaid.
+// extra is a column that metadata describes but the Web API does not have, such as slaname beside the lookup slaid. A $select of it
+// is refused. A client that chooses columns by metadata must look at IsValidODataAttribute; with these columns in the metadata, a
+// client that forgets to fails in a test.
 type extra struct {
 	name      string
 	attribute string // AttributeType
@@ -143,16 +155,16 @@ type table struct {
 	id      string // primary key column
 	title   string // primary name column
 	custom  bool
-	system  bool // part of the organization, not made by clients
-	indexed []string
-	columns []column
+	system  bool     // part of the organization, not made by clients
+	indexed []string // text columns that the store has an index for
+	columns []column // the primary key first
 	extras  []extra
 
-	ordinal int
-	setPath string // one copy of the usual path for the log
-	byName  map[string]*column
-	byWire  map[string]*column
-	byNav   map[string]bind
+	ordinal int                // position in the schema, and of the table's rows in the store
+	setPath string             // one copy of the usual path for the log
+	byName  map[string]*column // by logical name, as in the bodies of writes
+	byWire  map[string]*column // by the name of its value, as in reads
+	byNav   map[string]bind    // by navigation property
 }
 
 // bind is the lookup and the table that a navigation property stands for.
@@ -161,16 +173,18 @@ type bind struct {
 	target string
 }
 
-// activity reports whether the table is the one that conversion rules watch.
+// activity reports whether the table is the one that conversion rules watch, and that disablesocialcare closes.
 func (t *table) activity() bool { return t.name == "socialactivity" }
 
-// schema is all tables of one organization. Metadata, validation and reads use no other description of them.
+// schema is all tables of one organization. Metadata, validation and reads use no other description of them, so they cannot
+// disagree about a column. It is built once and only read after that, without a lock.
 type schema struct {
 	tables []*table
 	byName map[string]*table
 	bySet  map[string]*table
 }
 
+// newSchema builds the tables in two passes, since a lookup may point to a table that comes later.
 func newSchema() *schema {
 	s := &schema{byName: map[string]*table{}, bySet: map[string]*table{}}
 	for i, t := range allTables() {

@@ -7,26 +7,30 @@ import (
 	"github.com/google/uuid"
 )
 
-// store holds the records of one organization, without any checks. The Sandbox's mutex guards it.
+// store holds the records of one organization, without any checks. The Sandbox's mutex guards it: find, load and rows need it
+// for reading, insert, replace and remove for writing. Values that load returns are a copy, which the caller may change and give
+// to replace.
 type store struct {
 	schema  *schema
 	tables  []*rows
-	version int64 // of the latest write, in the whole organization
+	version int64 // of the latest write or delete, in the whole organization; ETags and versionnumber show it
 }
 
-// rows are the records of one table in the order of their creation.
+// rows are the records of one table in the order of their creation. A position in all is never reused and never moves, so that
+// the maps can hold positions and Sandbox.Records can go on after a write. A record that is created again gets a new position.
 type rows struct {
 	all  []row // a deleted row keeps its place, without data
-	live int
+	live int   // rows that are not deleted
 	byID map[uuid.UUID]int32
 	// index finds rows by a text column, folded as comparisons fold it; positions ascend.
 	index map[*column]map[string][]int32
 }
 
+// row is one record as it is stored. A deleted one has no data.
 type row struct {
 	id      uuid.UUID
 	version int64
-	data    []byte // packed; replaced, never changed in place
+	data    []byte // packed; replaced, never changed in place, so that it can be read after the lock is released
 }
 
 func newStore(s *schema) *store {
@@ -62,13 +66,14 @@ func (st *store) load(t *table, id uuid.UUID) (values, bool) {
 	return st.values(t, r), true
 }
 
+// values unpacks a row. The version is that of the row: packed data holds none, or that of an earlier write.
 func (st *store) values(t *table, r row) values {
 	v := st.schema.unpack(t, r.data)
 	v[t.byName["versionnumber"].ordinal] = r.version
 	return v
 }
 
-// insert adds a record. The caller has checked that its id is free.
+// insert adds a record. The caller has checked that its id is free. Texts that are null are not in an index.
 func (st *store) insert(t *table, id uuid.UUID, v values) {
 	r := st.rows(t)
 	st.version++
@@ -83,7 +88,8 @@ func (st *store) insert(t *table, id uuid.UUID, v values) {
 	}
 }
 
-// replace overwrites an existing record.
+// replace overwrites an existing record under a new version. It keeps its position, so answers without $orderby stay in the order
+// of creation.
 func (st *store) replace(t *table, id uuid.UUID, v values) {
 	r := st.rows(t)
 	at := r.byID[id]
@@ -99,7 +105,8 @@ func (st *store) replace(t *table, id uuid.UUID, v values) {
 	}
 }
 
-// remove deletes a record and what cascades: the activities of a profile go with it, other lookups to it become empty.
+// remove deletes a record and what cascades: the activities of a profile go with it, other lookups to it become empty. It reports
+// whether there was such a record.
 func (st *store) remove(t *table, id uuid.UUID) bool {
 	r := st.rows(t)
 	at, ok := r.byID[id]
@@ -115,7 +122,9 @@ func (st *store) remove(t *table, id uuid.UUID) bool {
 	return true
 }
 
-// release empties the lookups to a record that is gone, and deletes the activities of a profile that is gone.
+// release empties the lookups to a record that is gone, and deletes the activities of a profile that is gone. There is no index of
+// lookups: it unpacks every record of each table that has a lookup to this one, because deletes are rare. A record whose lookup
+// is emptied gets a new version, but keeps its modifiedon.
 func (st *store) release(gone *table, id uuid.UUID) {
 	for _, t := range st.schema.tables {
 		var lookups []*column
@@ -148,7 +157,8 @@ func (st *store) release(gone *table, id uuid.UUID) {
 	}
 }
 
-// unindex takes a row out of the indexes of its table.
+// unindex takes a row out of the indexes of its table. It must come before the row's data is replaced: the data is where the
+// indexed texts are found. A text without rows is removed from the index, or an index would grow with every text ever stored.
 func (st *store) unindex(t *table, at int32) {
 	r := st.rows(t)
 	if len(r.index) == 0 {
@@ -172,5 +182,5 @@ func (st *store) unindex(t *table, at int32) {
 	}
 }
 
-// fold is how the organization compares text: without regard to case.
+// fold is how the organization compares text: without regard to case. It stands for the collation of the database; accents count.
 func fold(s string) string { return strings.ToLower(s) }

@@ -2,7 +2,8 @@ package sandbox
 
 // allTables are the standard tables, as far as postlink meets them, and two custom ones, of which new_complaint has a
 // relationship to Social Activity. Columns and labels are those of Microsoft's table references; lengths count UTF-16 code
-// units.
+// units. The order is that of Snapshot and of the list of tables in metadata. Each call makes new tables, because newSchema
+// changes them.
 func allTables() []*table {
 	return []*table{
 		socialActivity(), socialProfile(), contact(), account(), incident(), lead(), organization(), systemUser(),
@@ -10,7 +11,8 @@ func allTables() []*table {
 	}
 }
 
-// customTable is a table that the organization's makers added, under their prefix "new".
+// customTable is a table that the organization's makers added, under their prefix "new". Only custom tables have a column with
+// several choices. That new_vehicle is not related is on purpose: a client that offers custom tables has to leave it out.
 func customTable(name, label string) *table {
 	topics := column{name: "new_topics", label: "Topics", kind: kindMultiSelect, create: true, update: true, choices: []choice{
 		{value: 1, label: "Delay"}, {value: 2, label: "Baggage"}, {value: 3, label: "Staff"}}}
@@ -19,7 +21,8 @@ func customTable(name, label string) *table {
 		title: "new_name", custom: true, columns: append(columns, activeStates()...)})
 }
 
-// newTable adds the columns of every table: the primary key first, then owner and time columns.
+// newTable adds the columns of every table: the primary key first, then owner and time columns. That the key is column 0 is relied
+// on by insert, primaryKey and selection. System tables have neither owner nor times.
 func newTable(t table) *table {
 	key := column{name: t.id, label: t.label, kind: kindGUID, create: true, level: "SystemRequired"}
 	columns := append([]column{key}, t.columns...)
@@ -38,7 +41,8 @@ func newTable(t table) *table {
 }
 
 // socialActivity has sentimentvalue and socialadditionalparams for creates only; community may be updated here, though not on
-// a social profile.
+// a social profile. A postid may occur many times: the table has no key on it, so a client that must not create an activity twice
+// has to choose the activityid itself. The addresses of many posts are longer than posturl takes, and are refused, not cut.
 func socialActivity() *table {
 	columns := []column{
 		text("subject", "Subject", 200),
@@ -87,6 +91,8 @@ func socialActivity() *table {
 	return t
 }
 
+// socialProfile is an author on one network. Nothing keeps two profiles from having one uniqueprofileid: a look-up may find
+// several. When a profile is deleted, its activities are deleted with it.
 func socialProfile() *table {
 	columns := []column{
 		text("profilename", "Social Profile", 100),
@@ -102,6 +108,8 @@ func socialProfile() *table {
 		id: "socialprofileid", title: "profilename", indexed: []string{"uniqueprofileid"}, columns: append(columns, activeStates()...)})
 }
 
+// contact has a fullname that the organization computes from first and last name. The last name is required on forms only: the
+// Web API creates a contact without any name.
 func contact() *table {
 	columns := []column{
 		text("firstname", "First Name", 50),
@@ -132,6 +140,8 @@ func account() *table {
 		id: "accountid", title: "name", columns: append(columns, activeStates()...)})
 }
 
+// incident is the case. It cannot be created without a customer, and Dynamics resolves it by an action instead of its statecode;
+// complete and completeState have both rules.
 func incident() *table {
 	columns := []column{
 		formRequired(text("title", "Case Title", 200)),
@@ -149,6 +159,8 @@ func incident() *table {
 	return newTable(table{name: "incident", set: "incidents", label: "Case", plural: "Cases", id: "incidentid", title: "title", columns: columns})
 }
 
+// lead has a fullname like a contact. Lead and incident belong to the apps for sales and service, and Dynamics has no such set
+// where the app is not installed; here both always exist.
 func lead() *table {
 	columns := []column{
 		formRequired(text("subject", "Topic", 300)),
@@ -166,6 +178,8 @@ func lead() *table {
 	return newTable(table{name: "lead", set: "leads", label: "Lead", plural: "Leads", id: "leadid", title: "fullname", columns: columns})
 }
 
+// organization has one record. Clients may write its disablesocialcare, which is a setting of the sandbox; a social activity is
+// refused for that column, not for socialinsightsenabled, which only has a similar name.
 func organization() *table {
 	columns := []column{
 		readOnly(text("name", "Organization Name", 160)),
@@ -177,6 +191,7 @@ func organization() *table {
 		id: "organizationid", title: "name", system: true, columns: columns})
 }
 
+// systemUser has one record, the application user that all clients sign in as and that owns what they create.
 func systemUser() *table {
 	columns := []column{
 		readOnly(text("fullname", "Full Name", 200)),
@@ -189,6 +204,7 @@ func systemUser() *table {
 // communities are those of every organization; apps of the customer engagement family add more.
 var communities = []choice{{value: 0, label: "Other"}, {value: 1, label: "Facebook"}, {value: 2, label: "Twitter"}}
 
+// text is one line of text, memo a long one; length is their maximum in UTF-16 code units. On the wire they are the same.
 func text(name, label string, length int) column {
 	return column{name: name, label: label, kind: kindString, length: length, create: true, update: true}
 }
@@ -201,6 +217,7 @@ func date(name, label string) column {
 	return column{name: name, label: label, kind: kindDateTime, create: true, update: true}
 }
 
+// double is a number of two decimal places from low to high; a value outside is refused.
 func double(name, label string, low, high float64) column {
 	return column{name: name, label: label, kind: kindDouble, min: low, max: high, create: true, update: true}
 }
@@ -211,6 +228,7 @@ func flag(name, label, no, yes string) column {
 		choices: []choice{{value: 0, label: no}, {value: 1, label: yes}}}
 }
 
+// pick is a choice. initial is the value of a create that leaves the column out, as int64, or nil for none.
 func pick(name, label string, initial any, choices ...choice) column {
 	return column{name: name, label: label, kind: kindPicklist, create: true, update: true, initial: initial, choices: choices}
 }
@@ -256,7 +274,7 @@ func once(c column) column {
 	return c
 }
 
-// formRequired marks a column that forms require and the Web API does not.
+// formRequired marks a column that forms require and the Web API does not: metadata shows it, and no write is refused for it.
 func formRequired(c column) column {
 	c.level = "ApplicationRequired"
 	return c

@@ -10,12 +10,17 @@ import (
 	"time"
 )
 
-// issuer is the token endpoint of the sandbox, standing in for Microsoft Entra ID.
+// issuer is the token endpoint of the sandbox, standing in for Microsoft Entra ID. It grants client credentials only. Every tenant
+// is accepted, and so is every resource that a scope names: what a token opens is the sandbox that issued it, and no other, also
+// on the same Mux. Tokens are random text instead of signed JWTs, because clients must not look into them.
+//
+// azidentity, Microsoft's library, refuses an authority without https. A test that uses it needs httptest.NewTLSServer, and
+// DisableInstanceDiscovery, or it would ask Microsoft whether the authority is real.
 type issuer struct {
 	opts Options
 
-	mu     sync.Mutex
-	issued map[string]time.Time // expiry by token
+	mu     sync.Mutex           // guards issued
+	issued map[string]time.Time // expiry by token; expired ones stay until the next is issued
 }
 
 func newIssuer(opts Options) *issuer { return &issuer{opts: opts, issued: map[string]time.Time{}} }
@@ -28,7 +33,8 @@ const (
 	tokenLifetime = time.Hour
 )
 
-// isTokenPath reports whether a path is that of a tenant's token endpoint or of the document that describes it.
+// isTokenPath reports whether a path is that of a tenant's token endpoint or of the document that describes it. The tenant of Entra
+// ID is the first segment of the path, and any one will do.
 func isTokenPath(path string) bool {
 	tenant, ok := strings.CutSuffix(path, tokenPath)
 	if !ok {
@@ -37,7 +43,8 @@ func isTokenPath(path string) bool {
 	return ok && strings.Count(tenant, "/") == 1
 }
 
-// serve answers /{tenant}/oauth2/v2.0/token and the document that leads to it.
+// serve answers /{tenant}/oauth2/v2.0/token and the document that leads to it. Refusals have the OAuth shape, with error and
+// error_description, whose text begins with an AADSTS number as those of Entra ID do.
 func (i *issuer) serve(w http.ResponseWriter, r *http.Request, base, path string) {
 	if tenant, ok := strings.CutSuffix(path, configPath); ok {
 		writeConfiguration(w, base+tenant)
@@ -87,7 +94,7 @@ func hasDefaultScope(scopes string) bool {
 	return false
 }
 
-// known reports whether the client may have tokens.
+// known reports whether the client may have tokens: any that shows an id and a secret when Options.Clients is nil.
 func (i *issuer) known(id, secret string) bool {
 	if id == "" || secret == "" {
 		return false
@@ -121,7 +128,8 @@ func (i *issuer) expire() {
 	clear(i.issued)
 }
 
-// valid reports whether an Authorization header carries a token that is accepted now.
+// valid reports whether an Authorization header carries a token that is accepted now. A token is invalid from the moment of its
+// expiry on, and static ones have none.
 func (i *issuer) valid(header string) bool {
 	kind, token, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(kind, "Bearer") || token == "" {
@@ -138,7 +146,8 @@ func (i *issuer) valid(header string) bool {
 	return ok && i.opts.Now().Before(expiry)
 }
 
-// ExpireTokens ends all tokens that the token endpoint issued; static ones stay.
+// ExpireTokens ends all tokens that the token endpoint issued; static ones stay. The next request with an ended token is 401, long
+// before the client expects that.
 func (s *Sandbox) ExpireTokens() { s.issuer.expire() }
 
 // unauthorized refuses a request without a valid token, with a challenge instead of the usual error document.

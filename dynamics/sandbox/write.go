@@ -11,7 +11,8 @@ import (
 )
 
 // create answers POST on a set. The body may name the record's id; without one the sandbox makes one. A used id is 412
-// 0x80040237, as for a create-only PATCH.
+// 0x80040237, as for a create-only PATCH. Preconditions are 501: "Perform conditional operations using the Web API", in
+// Microsoft's documentation, describes none for POST.
 func (s *Sandbox) create(c *call, t *table) (answer, error) {
 	if t.system {
 		return answer{}, wrongMethod(http.MethodPost)
@@ -49,6 +50,10 @@ func (s *Sandbox) create(c *call, t *table) (answer, error) {
 //   - If-Match: W/"n" updates that version only; another version is 412 0x80060882.
 //
 // "If-None-Match: null" is no precondition: Microsoft's samples send it to keep caches away.
+//
+// The body is checked first, so a body that cannot be stored is 400 also where the record exists. Precondition and write are one
+// step under the lock: of many create-only requests for one id one is 204, and all others are 412. A write that fails changes
+// nothing.
 func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	match, none := c.r.Header.Get("If-Match"), c.r.Header.Get("If-None-Match")
 	createOnly := none == "*"
@@ -94,7 +99,8 @@ func (s *Sandbox) upsert(c *call, t *table, id uuid.UUID) (answer, error) {
 	return c.written(t, id, !exists), nil
 }
 
-// remove answers DELETE on a record. A deleted record can be created again under the same id.
+// remove answers DELETE on a record. A deleted record can be created again under the same id, as in Dynamics: who must not make a
+// record twice cannot rely on the organization to remember that it was deleted.
 func (s *Sandbox) remove(c *call, t *table, id uuid.UUID) (answer, error) {
 	if t.system {
 		return answer{}, wrongMethod(http.MethodDelete)
@@ -120,6 +126,7 @@ func (c *call) written(t *table, id uuid.UUID, created bool) answer {
 		header: http.Header{"Odata-Entityid": {c.recordURL(t, id)}}}
 }
 
+// parseChanges reads and checks the body. It needs no lock.
 func (s *Sandbox) parseChanges(c *call, t *table) ([]change, error) {
 	members, err := c.members(t)
 	if err != nil {
@@ -129,6 +136,9 @@ func (s *Sandbox) parseChanges(c *call, t *table) ([]change, error) {
 }
 
 // insert creates a record and converts it if it is an activity. The caller holds the lock and has checked that the id is free.
+// Conversions come here too: a record that a rule makes needs a customer and gets its computed columns like any other. Since only
+// activities are converted, that goes one level deep. A disabled organization refuses activities only: which other creates
+// Dynamics refuses then is not documented.
 func (s *Sandbox) insert(t *table, id uuid.UUID, list []change) error {
 	if s.settings.DisableSocialCare && t.activity() {
 		return refuse(http.StatusBadRequest, codeNoSocial, noSocial)
@@ -161,7 +171,8 @@ func (s *Sandbox) insert(t *table, id uuid.UUID, list []change) error {
 	return nil
 }
 
-// update changes an existing record. The caller holds the lock.
+// update changes an existing record. The caller holds the lock. Columns that the changes do not name stay, and those that are for
+// creates only are ignored, as Dynamics does. Each update gives the record a new version, even one that changes no value.
 func (s *Sandbox) update(t *table, id uuid.UUID, list []change) error {
 	v, _ := s.store.load(t, id)
 	list = slices.DeleteFunc(list, func(ch change) bool { return !ch.column.update })
@@ -178,7 +189,8 @@ func (s *Sandbox) update(t *table, id uuid.UUID, list []change) error {
 	return nil
 }
 
-// assign sets the values. A lookup to a record that does not exist is refused.
+// assign sets the values in v, which is a copy, so that nothing is stored when it fails. A lookup to a record that does not exist
+// is refused with 404, like a record that is asked for: by the status alone a client cannot say which of the two is gone.
 func (s *Sandbox) assign(v values, list []change) error {
 	for _, ch := range list {
 		if ref, ok := ch.value.(reference); ok {
@@ -251,6 +263,7 @@ func completeState(t *table, v values, list []change) error {
 	return refuse(http.StatusBadRequest, "0x80048408", "%d is not a valid status code for state code %d on %s with Id %s.", have, want, t.name, v[0])
 }
 
+// primaryKey returns the id that a body names, if it names one. The zero GUID counts as none.
 func primaryKey(list []change) (uuid.UUID, bool) {
 	for _, ch := range list {
 		if id, ok := ch.value.(uuid.UUID); ok && ch.column.ordinal == 0 && id != (uuid.UUID{}) {
@@ -280,4 +293,5 @@ func isETag(s string) bool {
 	return ok && quoted && err == nil
 }
 
+// clock is the time as the organization stores it: in UTC and whole seconds.
 func (s *Sandbox) clock() time.Time { return s.opts.Now().UTC().Truncate(time.Second) }

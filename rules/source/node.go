@@ -1,6 +1,10 @@
 // Package source reads YAML files strictly. It knows the position of everything in a file, and reports all problems of a file at
 // once, each with its line and a caret under the place. It does not know what the files say: packages that read rules, catalogs
 // and tests ask a Node for the fields and values that they want.
+//
+// A reader calls Parse once for each file, with one list of Problems for all files, reads everything, and only then looks at the
+// list: Problems.Err is the error for the caller. Nothing here logs or opens files. The package is not for concurrent use: nodes of
+// one file add to the same list without a lock.
 package source
 
 import (
@@ -17,16 +21,18 @@ import (
 
 // Node is a value in a YAML file. It knows its position, and where to report problems. Reading a value that has another shape than
 // asked for reports a problem and returns the zero value, so that a whole file is read before the problems are looked at. The
-// zero Node stands for a missing value: it reads as zero values and reports nothing.
+// zero Node stands for a missing value: it reads as zero values and reports nothing. A Node is a value: OfRule and ReportTo return
+// changed copies.
 type Node struct {
 	file     *File
 	yaml     *yaml.Node
-	problems *Problems
-	rule     string
+	problems *Problems // where to report; nil reports nothing
+	rule     string    // whose part it is, for problems; empty outside of rules
 }
 
 // Parse reads the one YAML document of a file, and adds what is wrong with it to problems. ok is false when there is no document
-// that can be read. Anchors, aliases, merge keys and tags are refused, so that every value stands where it is used.
+// that can be read; it is true for a document with problems, which the caller reads on to find more. Anchors, aliases, merge keys
+// and tags are refused, so that every value stands where it is used, and no short file becomes a huge document.
 func Parse(file string, data []byte, problems *Problems) (n Node, ok bool) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	n = Node{file: NewFile(file, string(data)), problems: problems}
@@ -82,7 +88,8 @@ func (n Node) refuseIndirection(y *yaml.Node) {
 	}
 }
 
-// Fields returns the fields of a mapping by their keys. A key that is not known or comes twice is reported, and left out.
+// Fields returns the fields of a mapping by their keys. A key that is not known or comes twice is reported, and left out. A key that
+// is missing is not in the map, where it reads as the zero Node: whether it must be there is up to the caller.
 func (n Node) Fields(known ...string) map[string]Node {
 	fields := map[string]Node{}
 	if !n.is(yaml.MappingNode, "fields ("+strings.Join(known, ", ")+")") {

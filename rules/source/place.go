@@ -8,6 +8,9 @@ import (
 
 // At returns where a character of the value stands in its file. The offset counts the characters of the value from 0. The result
 // is exact for every way to write a text in YAML. An offset after the last visible character gives the place right after it.
+//
+// The YAML library knows only where a value starts, and the value has its escapes resolved and its lines folded. So At walks through
+// file and value side by side, which takes time in proportion to the offset. If the two ever disagree, it returns the start.
 func (n Node) At(offset int) Position {
 	if n.yaml == nil {
 		return Position{}
@@ -45,12 +48,13 @@ var blankEscape = regexp.MustCompile(`^\\(?:[nt \t]|x20|x09|x0[aA]|u0020|u0009|u
 // isBlank reports whether a character is white space that YAML may fold.
 func isBlank(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }
 
-// cursor walks through the text of a scalar in the file, in step with the characters of its value.
+// cursor walks through the text of a scalar in the file, in step with the characters of its value. Visible characters keep the two
+// in step. White space may differ, so find skips it in the file, and take does not insist on it.
 type cursor struct {
 	file   *File
 	line   int    // from 1
 	text   []rune // of the line
-	column int    // from 0
+	column int    // in the line, in characters from 0; may be its length
 	style  yaml.Style
 }
 

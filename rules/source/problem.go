@@ -55,7 +55,8 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Problems is everything that is wrong with some files, as an error. Empty means that nothing is wrong.
+// Problems is everything that is wrong with some files, as an error. Empty means that nothing is wrong. An empty list is still an
+// error that is not nil, so a list that may be empty is returned by Err.
 type Problems []Problem
 
 // Error lists all problems in the order they have, a line or a line with its snippet for each.
@@ -75,7 +76,7 @@ func (ps *Problems) Sort() {
 	*ps = slices.Compact(*ps)
 }
 
-// Err returns ps sorted, or nil when there are none.
+// Err returns ps sorted, or nil when there are none. The error is of type Problems. Sorting changes the order in ps too.
 func (ps Problems) Err() error {
 	if len(ps) == 0 {
 		return nil

@@ -2,7 +2,8 @@ package source
 
 import "strings"
 
-// Suggest ends a message about an unknown name: with the known name that was probably meant, or with all known names.
+// Suggest ends a message about an unknown name: with the known name that was probably meant, or with all known names. A name is
+// meant when at most two letters differ, and at most a third of them, without regard to case.
 func Suggest(name string, known []string) string {
 	best, least := "", 3
 	for _, k := range known {
@@ -19,7 +20,8 @@ func Suggest(name string, known []string) string {
 	return "known here: " + strings.Join(known, ", ")
 }
 
-// Distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a.
+// Distance counts the letters to insert, delete, replace or swap with their neighbour to make b of a. Case counts. Time and memory
+// grow with the product of the lengths, which is why Suggest skips names that are much too long.
 func Distance(a, b string) int {
 	from, to := []rune(a), []rune(b)
 	rows := make([][]int, len(from)+1)

@@ -25,7 +25,8 @@ func (b *bytewise) Read(p []byte) (int, error) {
 	return 1, nil
 }
 
-// unreadable returns the place of the first character that a YAML file must not hold.
+// unreadable returns the place of the first character that a YAML file must not hold. It looks before the library does, whose own
+// error has no position that people could find in an editor.
 func (f *File) unreadable() (Position, bool) {
 	for i, line := range f.lines {
 		column := 0
@@ -43,7 +44,8 @@ func (f *File) unreadable() (Position, bool) {
 // libraryLine is how the library's messages start when they have a line.
 var libraryLine = regexp.MustCompile(`^line (\d+): `)
 
-// syntaxError explains an error of the YAML library in our words. read is what the library had read when it failed.
+// syntaxError explains an error of the YAML library in our words. read is what the library had read when it failed. It depends on
+// the wording of the library; a message that it does not know is passed on behind "this is not YAML".
 func (f *File) syntaxError(err error, read []byte) (Position, string) {
 	why := strings.TrimPrefix(err.Error(), "yaml: ")
 	block := 0 // the line of the surrounding block, when the library gives it

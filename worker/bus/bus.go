@@ -32,6 +32,10 @@ type Options struct {
 	Namespace string // begins the name of everything that we keep; default "postlink". Lower case letters, digits and dashes
 	Replicas  int    // copies of everything that we keep; default 1, three in a cluster
 
+	// Guest uses what exists as it is, and only makes what is missing. It is for processes beside the workers, which do not know
+	// their settings: a worker brings what exists to its own.
+	Guest bool
+
 	Log *zap.Logger // nil logs nothing
 }
 

@@ -51,22 +51,22 @@ func Token(s string) string {
 	return s
 }
 
-// claim refuses what somebody else made. stream is the one that keeps it.
-func (b *Bus) claim(ctx context.Context, what, name, stream string) error {
+// claim refuses what somebody else made. stream is the one that keeps it. keep reports whether it exists and stays as it is.
+func (b *Bus) claim(ctx context.Context, what, name, stream string) (keep bool, err error) {
 	info, ours, err := b.StreamInfo(ctx, stream)
 	if err == nil && info != nil && !ours {
 		err = ErrForeign
 	}
 	if err != nil {
-		return fmt.Errorf("declare %s %s: %w", what, name, err)
+		return false, fmt.Errorf("declare %s %s: %w", what, name, err)
 	}
-	return nil
+	return info != nil && b.opts.Guest, nil
 }
 
 // DeclareStream makes a stream, or brings ours to the wanted limits. Name and subjects are given whole; storage, replicas and
 // our mark are filled in. The error is ErrForeign when somebody else has a stream of that name.
 func (b *Bus) DeclareStream(ctx context.Context, cfg jetstream.StreamConfig) error {
-	if err := b.claim(ctx, "stream", cfg.Name, cfg.Name); err != nil {
+	if keep, err := b.claim(ctx, "stream", cfg.Name, cfg.Name); err != nil || keep {
 		return err
 	}
 	cfg.Storage = jetstream.FileStorage
@@ -86,13 +86,20 @@ func (b *Bus) DeclareStream(ctx context.Context, cfg jetstream.StreamConfig) err
 // DeclareBucket makes a bucket, or brings ours to the wanted limits. The bucket is named after what it is for.
 func (b *Bus) DeclareBucket(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
 	cfg.Bucket = b.BucketName(cfg.Bucket)
-	if err := b.claim(ctx, "bucket", cfg.Bucket, BucketStream(cfg.Bucket)); err != nil {
+	keep, err := b.claim(ctx, "bucket", cfg.Bucket, BucketStream(cfg.Bucket))
+	if err != nil {
 		return nil, err
 	}
 	cfg.Storage = jetstream.FileStorage
 	cfg.Replicas = b.opts.Replicas
 	cfg.Metadata = map[string]string{mark: format}
-	kv, err := b.js.CreateOrUpdateKeyValue(ctx, cfg)
+	open := b.js.CreateOrUpdateKeyValue
+	if keep {
+		open = func(ctx context.Context, cfg jetstream.KeyValueConfig) (jetstream.KeyValue, error) {
+			return b.js.KeyValue(ctx, cfg.Bucket)
+		}
+	}
+	kv, err := open(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("declare bucket %s: %w", cfg.Bucket, Unreachable(err))
 	}
@@ -102,13 +109,20 @@ func (b *Bus) DeclareBucket(ctx context.Context, cfg jetstream.KeyValueConfig) (
 // DeclareObjectStore makes an object store, or brings ours to the wanted limits. It is named after what it is for.
 func (b *Bus) DeclareObjectStore(ctx context.Context, cfg jetstream.ObjectStoreConfig) (jetstream.ObjectStore, error) {
 	cfg.Bucket = b.BucketName(cfg.Bucket)
-	if err := b.claim(ctx, "object store", cfg.Bucket, "OBJ_"+cfg.Bucket); err != nil {
+	keep, err := b.claim(ctx, "object store", cfg.Bucket, "OBJ_"+cfg.Bucket)
+	if err != nil {
 		return nil, err
 	}
 	cfg.Storage = jetstream.FileStorage
 	cfg.Replicas = b.opts.Replicas
 	cfg.Metadata = map[string]string{mark: format}
-	store, err := b.js.CreateOrUpdateObjectStore(ctx, cfg)
+	open := b.js.CreateOrUpdateObjectStore
+	if keep {
+		open = func(ctx context.Context, cfg jetstream.ObjectStoreConfig) (jetstream.ObjectStore, error) {
+			return b.js.ObjectStore(ctx, cfg.Bucket)
+		}
+	}
+	store, err := open(ctx, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("declare object store %s: %w", cfg.Bucket, Unreachable(err))
 	}
@@ -127,6 +141,8 @@ func (b *Bus) DeclareConsumer(ctx context.Context, stream string, cfg jetstream.
 		return nil, fmt.Errorf("declare consumer %s of stream %s: %w", cfg.Durable, stream, ErrForeign)
 	case err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound):
 		return nil, fmt.Errorf("look for consumer %s of stream %s: %w", cfg.Durable, stream, Unreachable(err))
+	case err == nil && b.opts.Guest:
+		return existing, nil
 	}
 	cfg.Metadata = map[string]string{mark: format}
 	consumer, err := b.js.CreateOrUpdateConsumer(ctx, stream, cfg)

@@ -68,6 +68,50 @@ func TestAnotherApplicationsStreamsAndBucketsAreRefusedAndKeepTheirSettings(t *t
 	}
 }
 
+// A command beside the workers does not know their settings: it changes nothing, and makes only what is missing.
+func TestAGuestLeavesWhatExistsAsItIs(t *testing.T) {
+	t.Parallel()
+	server := start(t, bus.ServerOptions{})
+	js := another(t, server)
+	declare := func(b *bus.Bus, age time.Duration) {
+		t.Helper()
+		stream := jetstream.StreamConfig{Name: "POSTLINK_DEAD", Subjects: []string{b.Subject("dead", ">")}, MaxAge: age}
+		err := b.DeclareStream(t.Context(), stream)
+		kv, kvErr := b.DeclareBucket(t.Context(), jetstream.KeyValueConfig{Bucket: "ledger", TTL: age})
+		store, storeErr := b.DeclareObjectStore(t.Context(), jetstream.ObjectStoreConfig{Bucket: "blobs", TTL: age})
+		consumer, consumerErr := b.DeclareConsumer(t.Context(), stream.Name, jetstream.ConsumerConfig{Durable: "postlink_x", AckWait: age})
+		if err := errors.Join(err, kvErr, storeErr, consumerErr); err != nil {
+			t.Fatal(err)
+		}
+		_, putErr := kv.PutString(t.Context(), "key", "value")
+		_, storeErr = store.PutString(t.Context(), "name", "content")
+		if err := errors.Join(putErr, storeErr); err != nil {
+			t.Errorf("what is declared cannot be used: %v", err)
+		}
+		if info := consumer.CachedInfo(); info.Stream != stream.Name {
+			t.Errorf("consumer of %s", info.Stream)
+		}
+	}
+	all := func() []any {
+		var list []any
+		for _, name := range []string{"POSTLINK_DEAD", bus.BucketStream("postlink_ledger"), "OBJ_postlink_blobs"} {
+			list = append(list, settings(t, js, name))
+		}
+		return list
+	}
+	guest := connect(t, bus.Options{Server: server, Guest: true})
+	declare(guest, time.Hour)
+	made := all()
+	declare(guest, 2*time.Hour)
+	if diff := cmp.Diff(made, all()); diff != "" {
+		t.Errorf("a guest changed what exists (-before +after):\n%s", diff)
+	}
+	declare(connect(t, bus.Options{Server: server}), 3*time.Hour)
+	if diff := cmp.Diff(made, all()); diff == "" {
+		t.Error("a worker left what exists as it was")
+	}
+}
+
 func TestStreamsOfOthersUnderANameOfOursAreRefused(t *testing.T) {
 	t.Parallel()
 	server := start(t, bus.ServerOptions{})

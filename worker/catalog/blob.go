@@ -65,7 +65,8 @@ func encode(c *Catalog) (id string, data []byte, err error) {
 	return hash(data), data, nil
 }
 
-// decode is the inverse of encode, and refuses anything whose hash is not id.
+// decode is the inverse of encode, and refuses anything whose hash is not id. The format is looked at before the error of the
+// decoder: a newer format usually has fields that this postlink does not know, and the message is to name the cause.
 func decode(id string, data []byte) (*Catalog, error) {
 	if got := hash(data); got != id {
 		return nil, fmt.Errorf("the stored content has the hash %s: it is damaged; apply the catalog again", got)
@@ -118,7 +119,8 @@ func unpack(packed []byte) ([]byte, error) {
 	return data, nil
 }
 
-// draft is content that was uploaded for a commit that is not finished.
+// draft is content that was uploaded for a commit that is not finished. One draft serves all tries of a commit: after a lost race
+// the same content need not be uploaded again. The zero value is no draft.
 type draft struct {
 	id   string
 	blob string
@@ -201,7 +203,8 @@ func (s *Store) oldest(ctx context.Context, number uint64) (jetstream.KeyValueEn
 	return entries[0], nil
 }
 
-// fetch downloads, decodes and compiles the content of a revision.
+// fetch downloads, decodes and compiles the content of a revision. What was valid when it was committed is checked again, because
+// another version of postlink may have committed it.
 func (s *Store) fetch(ctx context.Context, p *pointer) (*Revision, error) {
 	ctx, cancel := context.WithTimeout(ctx, blobWait)
 	defer cancel()

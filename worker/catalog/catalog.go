@@ -10,13 +10,17 @@ import (
 )
 
 // Catalog is what an administrator configures: instances with their entities, and rules. It is a plain value that its owner may
-// edit. The catalog of a Revision is shared and must be cloned first.
+// edit. The catalog of a Revision is shared and must be cloned first. The zero value is an empty catalog, which a commit may put
+// in force; only Load and LoadFS refuse it.
+//
+// All look-ups are linear. They are for people's requests and for instances, of which there are few; posts are matched by the
+// compiled set of a Revision.
 type Catalog struct {
 	Instances []dynamics.Instance // in a revision: by name, each one's entities by name
 	Rules     []rules.Rule        // in a revision: the oldest first
 }
 
-// Instance returns the instance of that name, or a *NotFoundError.
+// Instance returns the instance of that name, or a *NotFoundError. Its entities are those of c, so they are not to be changed.
 func (c *Catalog) Instance(name string) (dynamics.Instance, error) {
 	i, err := c.instance(name)
 	if err != nil {
@@ -76,7 +80,7 @@ func (c *Catalog) Users(instance, entity string) []string {
 	return names
 }
 
-// Clone returns a copy that shares nothing with c.
+// Clone returns a copy that can be edited without an effect on c. Only the origins of rules are shared, which nobody changes.
 func (c *Catalog) Clone() *Catalog {
 	d := &Catalog{Instances: slices.Clone(c.Instances), Rules: slices.Clone(c.Rules)}
 	for i := range d.Instances {
@@ -108,7 +112,11 @@ func (c *Catalog) normalize() {
 }
 
 // inherit gives every rule the age and the time of activation of the rule of the same name in base, and orders the rules by age.
-// New names get higher ages, in the order they have in c. Rules that become active have no time yet; activate sets it.
+// New names get higher ages, in the order they have in c. Rules that become active have no time yet; activate sets it. What c says
+// of ages and times itself is ignored: they follow from the commits alone.
+//
+// A name that leaves the catalog loses its age: a rule that is removed and added again is the newest. Only the order of ages
+// counts. An age may be given a second time after the youngest rule was removed.
 func (c *Catalog) inherit(base *Catalog) {
 	before := make(map[string]*rules.Rule, len(base.Rules))
 	youngest := uint64(0)

@@ -9,7 +9,8 @@ import (
 // The edits below change a catalog that the caller owns, usually inside Store.Change. They check names only. Store.Change decides
 // whether the result may be committed.
 
-// AddInstance adds an instance. The error is an *ExistsError when the name is taken.
+// AddInstance adds an instance. One that is marked as the default takes the mark from any other. The error is an *ExistsError when
+// the name is taken.
 func (c *Catalog) AddInstance(in dynamics.Instance) error {
 	if _, err := c.instance(in.Name); err == nil {
 		return &ExistsError{Kind: "instance", Name: in.Name}
@@ -21,8 +22,8 @@ func (c *Catalog) AddInstance(in dynamics.Instance) error {
 	return nil
 }
 
-// EditInstance changes the address and the credentials of an instance. Its name cannot change: it is part of the identity of every record made
-// there. The error is a *NotFoundError.
+// EditInstance changes the address and the credentials of an instance. Its name cannot change: it is part of the identity of every
+// record made there. Attempts under way finish at the old address. The error is a *NotFoundError.
 func (c *Catalog) EditInstance(name, url string, auth dynamics.Auth) error {
 	in, err := c.instance(name)
 	if err != nil {
@@ -35,7 +36,8 @@ func (c *Catalog) EditInstance(name, url string, auth dynamics.Auth) error {
 // EnableInstance lets an instance take links again. The error is a *NotFoundError.
 func (c *Catalog) EnableInstance(name string) error { return c.setDisabled(name, false) }
 
-// DisableInstance keeps new links away from an instance. The error is a *NotFoundError.
+// DisableInstance keeps new links away from an instance. Links that are queued wait until it is enabled again. Store.Change refuses
+// the result with an *InUseError while an active rule links there. The error is a *NotFoundError.
 func (c *Catalog) DisableInstance(name string) error { return c.setDisabled(name, true) }
 
 func (c *Catalog) setDisabled(name string, disabled bool) error {
@@ -65,7 +67,8 @@ func (c *Catalog) clearDefault() {
 	}
 }
 
-// DeleteInstance removes an instance with its entities. The error is a *NotFoundError.
+// DeleteInstance removes an instance with its entities. Links that still wait for it become dead letters; records in Dynamics stay.
+// Store.Change refuses the result as for DisableInstance. The error is a *NotFoundError.
 func (c *Catalog) DeleteInstance(name string) error {
 	if _, err := c.instance(name); err != nil {
 		return err
@@ -87,7 +90,8 @@ func (c *Catalog) AddEntity(instance string, entity dynamics.Entity) error {
 	return nil
 }
 
-// RemoveEntity takes a record type away from an instance. The error is a *NotFoundError.
+// RemoveEntity takes a record type away from an instance. Links that were decided before are still delivered. Store.Change refuses
+// the result with an *InUseError while an active rule links to the entity. The error is a *NotFoundError.
 func (c *Catalog) RemoveEntity(instance, name string) error {
 	if _, err := c.entity(instance, name); err != nil {
 		return err
@@ -110,10 +114,12 @@ func (c *Catalog) SetFields(instance, entity string, fields []string) error {
 	return nil
 }
 
-// ActivateRule lets a rule act from now on. The error is a *NotFoundError.
+// ActivateRule lets a rule act on the posts that arrive from the commit on. An active rule keeps the time of its activation.
+// Store.Change refuses the result with an *UnconfiguredError when the rule's entity is not configured. The error is a
+// *NotFoundError.
 func (c *Catalog) ActivateRule(name string) error { return c.setActive(name, true) }
 
-// DeactivateRule stops a rule. The error is a *NotFoundError.
+// DeactivateRule stops a rule, which keeps its age. Posts under way may still be matched by it. The error is a *NotFoundError.
 func (c *Catalog) DeactivateRule(name string) error { return c.setActive(name, false) }
 
 func (c *Catalog) setActive(name string, active bool) error {

@@ -13,7 +13,8 @@ var (
 	// ErrEmpty says that no catalog was ever applied to the store.
 	ErrEmpty = errors.New("there is no catalog yet; apply one with: postlink apply DIR")
 
-	// ErrConflict says that the catalog is no longer at the revision that a commit was made for.
+	// ErrConflict says that the catalog is no longer at the revision that a commit was made for. A commit without a Base never
+	// gets it.
 	ErrConflict = errors.New("the catalog was changed by somebody else; look at it again and repeat the change")
 
 	// ErrBusy says that others kept changing the catalog, so that a commit lost every race.
@@ -57,7 +58,8 @@ func (e *ExistsError) Error() string {
 	return fmt.Sprintf("there is an %s %q already; edit it or choose another name", e.Kind, e.Name)
 }
 
-// InUseError says that active rules use an instance or entity that a change would remove or disable.
+// InUseError says that active rules use an instance or entity that a change would remove or disable. There is one for each instance
+// or entity, with all its rules, however many rules use it.
 type InUseError struct {
 	Instance string   // the instance
 	Entity   string   // the entity that would be removed; empty when the instance would be disabled or deleted

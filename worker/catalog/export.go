@@ -56,7 +56,8 @@ type linkYAML struct {
 	Notes    string `yaml:"notes,omitempty"`
 }
 
-// Export writes a catalog as one YAML file that Load reads again, rules in the order of their age.
+// Export writes a catalog as one YAML file that Load reads again, rules in the order of their age. Of secrets it writes the places,
+// since the catalog has no more. Ages and times of activation are left out: the order gives the ages, and a commit the times.
 func (c *Catalog) Export(w io.Writer) error {
 	var doc catalogYAML
 	for _, in := range c.Instances {

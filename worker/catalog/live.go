@@ -16,9 +16,11 @@ import (
 
 // LiveOptions configure a Live.
 type LiveOptions struct {
-	Store    *Store
-	OnChange func(*Revision) // called by Run after each swap; may be nil
-	OnError  func(error)     // called by Run for a revision that could not be loaded, or a lost watch; may be nil
+	Store *Store
+	// OnChange is called by Run after each swap, and Run waits for it. It is not called for a revision that was replaced while
+	// the watch was broken. May be nil.
+	OnChange func(*Revision)
+	OnError  func(error) // called by Run for a revision that could not be loaded, or a lost watch; may be nil
 
 	// Poll is how often the watch is renewed, in case the old one died unnoticed; default 30 s. After an error it is renewed sooner.
 	Poll time.Duration
@@ -42,7 +44,10 @@ func (o *LiveOptions) validate() error {
 }
 
 // Live holds the revision in force, as one worker knows it. Only Run swaps it; any number of goroutines may read it. Take Current
-// once for a post and use that revision throughout.
+// once for a post and use that revision throughout. The mutex guards changed alone.
+//
+// Workers swap at different moments, each when its watch delivers the key. While NATS cannot be reached the last revision stays;
+// no decision can be written to the ledger then.
 type Live struct {
 	opts    LiveOptions
 	current atomic.Pointer[Revision]
@@ -74,8 +79,8 @@ func (l *Live) Changed() <-chan struct{} {
 // Ready is closed when the first revision is loaded.
 func (l *Live) Ready() <-chan struct{} { return l.ready }
 
-// Run follows the store until ctx ends, and returns nil then. A revision that cannot be loaded is reported and tried again;
-// the one before it stays.
+// Run follows the store until ctx ends, and returns nil then. It is called once. A revision that cannot be loaded is reported and
+// tried again, first within 250 ms, then after pauses that double up to Poll; the one before it stays.
 func (l *Live) Run(ctx context.Context) error {
 	const soon = 250 * time.Millisecond
 	retry := soon
@@ -130,7 +135,7 @@ func (l *Live) follow(ctx context.Context) error {
 }
 
 // take swaps to the revision that the key names, if it is newer. A bucket that was created anew counts from 1 again, so the time of
-// the entry decides too.
+// the entry decides too. The revision is swapped before changed is closed, so that whoever is woken reads the new one.
 func (l *Live) take(ctx context.Context, e jetstream.KeyValueEntry) error {
 	if cur := l.Current(); cur != nil && e.Revision() <= cur.Number && !e.Created().After(l.created) {
 		return nil

@@ -20,7 +20,8 @@ const maxDepth = 16
 // folders in it, every *.yaml and *.yml file counts, in the order of their names, except hidden ones (which is how a mounted
 // ConfigMap keeps its versions) and rule tests, *_test.yaml. Links to files and folders are followed.
 //
-// The error is source.Problems: everything that is wrong with any of the files. A catalog that is returned can be applied.
+// The error is source.Problems: everything that is wrong with any of the files. A catalog that is returned can be applied. Its rules
+// have ages in the order in which they were read, and no time of activation; a commit replaces both.
 func Load(paths ...string) (*Catalog, error) {
 	l := newLoader()
 	for _, p := range paths {

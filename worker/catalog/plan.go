@@ -160,6 +160,7 @@ func appendSwitch(details []string, a, b bool, on, off string) []string {
 }
 
 // eachPair calls visit for every name in from, in order, and then for every name that only to has. A side without the name is nil.
+// It looks names up in maps, since a catalog may have 100,000 rules.
 func eachPair[T any](from, to []T, name func(T) string, visit func(a, b *T)) {
 	index := make(map[string]*T, len(to))
 	for i := range to {

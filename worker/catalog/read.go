@@ -77,7 +77,8 @@ func (l *loader) fields(at place, prefix string, n source.Node, known ...string)
 	return f
 }
 
-// check validates everything that was read, and reports problems with their positions.
+// check validates everything that was read, and reports problems with their positions. A value whose shape was wrong has been
+// reported by the reader and reached the catalog as its zero value, so a second problem at its position is left out.
 func (l *loader) check() {
 	malformed := map[source.Position]bool{}
 	for _, p := range l.problems {
@@ -102,7 +103,8 @@ func (l *loader) check() {
 	}
 }
 
-// find returns the node at a place, or else the node around it.
+// find returns the node at a place, or else the node around it: what is missing in a file has no position of its own. exact reports
+// whether the value itself was found.
 func (l *loader) find(at place) (n source.Node, exact bool) {
 	if n, ok := l.places[at]; ok {
 		return n, true

@@ -15,13 +15,14 @@ import (
 // Header names a revision, with its author, time and message.
 type Header struct {
 	ID      string    `json:"id"`      // SHA-256 of the canonical form, in hex: equal catalogs have equal ids
-	Number  uint64    `json:"number"`  // grows with every commit
+	Number  uint64    `json:"number"`  // grows with every commit, by 1 or more; that of the key's entry in the bucket
 	Author  string    `json:"author"`  // who committed it
 	Message string    `json:"message"` // why
 	At      time.Time `json:"at"`      // when, in UTC
 }
 
-// Revision is a committed catalog with its compiled rules. It is shared and must not be changed.
+// Revision is a committed catalog with its compiled rules. It is shared and must not be changed. Two revisions of the same content
+// have the same ID and may share catalog and set; their numbers differ.
 type Revision struct {
 	Header
 	Catalog *Catalog
@@ -34,6 +35,7 @@ type pointer struct {
 	blob string
 }
 
+// pointerDocument is pointer as JSON. A worker refuses a document with fields that it does not know, and keeps the revision it has.
 type pointerDocument struct {
 	ID      string    `json:"id"`
 	Blob    string    `json:"blob"`

@@ -21,7 +21,9 @@ const (
 	key     = "current" // the pointer to the revision in force
 	started = "started" // the hash of the catalog that ApplyAtStart applied last
 
-	behindTries = 10 // how often to read again when the server does not know the revision yet that a commit is for
+	// behindTries is how often a commit reads again when the server does not know the revision yet that it is for. Any replica
+	// may answer the read of a key (JetStream's direct get), and a replica can be behind the one that took the last write.
+	behindTries = 10
 )
 
 // Options configure a Store.
@@ -31,7 +33,9 @@ type Options struct {
 }
 
 // Store keeps the catalog that all workers share, and the revisions before it. It is safe for concurrent use, and so are any number
-// of stores over the same buckets.
+// of stores over the same buckets: no lock is held, and the compare-and-set on the key alone decides between two commits.
+//
+// Every method asks NATS, and ends with ctx at the latest. Where NATS did not answer, the error matches bus.ErrUnreachable.
 type Store struct {
 	opts  Options
 	kv    jetstream.KeyValue       // holds the pointer, with its full history
@@ -39,7 +43,8 @@ type Store struct {
 	last  atomic.Pointer[Revision] // the revision that was loaded last; the same content is not compiled again
 }
 
-// Open declares where the catalog is kept, and returns the store.
+// Open declares where the catalog is kept, and returns the store. The error is bus.ErrForeign when somebody else made a bucket or
+// an object store of that name.
 func Open(ctx context.Context, b *bus.Bus, opts Options) (*Store, error) {
 	kv, err := b.DeclareBucket(ctx, jetstream.KeyValueConfig{
 		Bucket:      "catalog",
@@ -62,14 +67,16 @@ func New(kv jetstream.KeyValue, blobs jetstream.ObjectStore, opts Options) *Stor
 	return &Store{opts: opts, kv: kv, blobs: blobs}
 }
 
-// Commit holds the author and the message of a change.
+// Commit holds the author and the message of a change. Both are shown to people, and nothing checks them: who may change the catalog
+// is decided before.
 type Commit struct {
 	Author  string
 	Message string
 	Base    uint64 // the number of the revision that the change was made for; 0 for whichever is in force
 }
 
-// Current returns the revision in force. The error is ErrEmpty before the first one.
+// Current returns the revision in force. The error is ErrEmpty before the first one. It reads the key each time. The content is
+// fetched and compiled only when it differs from what this store loaded last; with many rules that takes a while.
 func (s *Store) Current(ctx context.Context) (*Revision, error) {
 	p, err := s.pointer(ctx)
 	if err != nil {
@@ -78,7 +85,8 @@ func (s *Store) Current(ctx context.Context) (*Revision, error) {
 	return s.load(ctx, p)
 }
 
-// History returns the last revisions that are kept, the newest first; empty when there never was one.
+// History returns the last revisions that are kept, the newest first; empty when there never was one. There are at most 64, which
+// is what JetStream keeps of one key.
 func (s *Store) History(ctx context.Context) ([]Header, error) {
 	ctx, cancel := context.WithTimeout(ctx, blobWait)
 	defer cancel()
@@ -103,7 +111,9 @@ func (s *Store) History(ctx context.Context) ([]Header, error) {
 	return headers, nil
 }
 
-// Plan says what Apply would change now, or why it would be refused.
+// Plan says what Apply would change now. Where Apply would be refused, the error is source.Problems or that of the guard; when the
+// guard or a condition refuses the catalog, the plan is returned beside the error. Nothing is reserved: another commit may come
+// before the Apply.
 func (s *Store) Plan(ctx context.Context, next *Catalog) (Plan, error) {
 	base, err := s.base(ctx)
 	if err != nil {
@@ -122,6 +132,9 @@ func (s *Store) Apply(ctx context.Context, next *Catalog, by Commit) (*Revision,
 // ApplyAtStart applies the catalog that a process is started with, unless the last start applied the same one: then the changes that
 // people have made since stay. Of several processes that start at once, one applies it. changed reports whether this call put
 // another revision in force. Errors are those of Change.
+//
+// The catalog is put in force first, and remembered second. A crash between the two lets the next start apply it again, over
+// what people changed in between. The other order could leave a catalog that counts as applied and never was.
 func (s *Store) ApplyAtStart(ctx context.Context, next *Catalog, by Commit) (changed bool, err error) {
 	hash, err := next.contentHash()
 	if err != nil {
@@ -173,8 +186,9 @@ func replaceBy(next *Catalog) func(*Catalog) error {
 }
 
 // Change runs edit on a copy of the catalog in force, or on an empty catalog before the first, and commits the whole result or
-// nothing. When another commit comes first, edit runs again on that revision, so it must depend on its argument alone. Change
-// returns the revision in force afterwards, which is the old one when nothing changed.
+// nothing. When another commit comes first, edit runs again on that revision, so it must depend on its argument alone, and it must
+// not keep it: the argument becomes the catalog of a shared revision. Change returns the revision in force afterwards, which is the
+// old one when nothing changed. Before each further try it pauses a little longer; all pauses of 64 tries together are at most 2 s.
 //
 // The error is what edit returned; source.Problems for a catalog that is not valid; *InUseError or *UnconfiguredError from the
 // guard, several of them joined; ErrConflict when the catalog is not at by.Base; ErrBusy when the race could not be won. After
@@ -250,7 +264,8 @@ func (s *Store) base(ctx context.Context) (*Revision, error) {
 }
 
 // prepare edits a copy of base, as of a time, and checks whether the result may be committed. The guard is checked before the rules
-// are compiled, since it is the error that people can do most about; the plan is returned with both errors.
+// are compiled, since it is the error that people can do most about; the plan is returned with both errors. The result has no
+// header yet. It asks nobody and keeps no state, so that it can run again after a lost race.
 func prepare(base *Revision, edit func(*Catalog) error, at time.Time) (*Revision, Plan, error) {
 	c := base.Catalog.Clone()
 	if err := edit(c); err != nil {
@@ -278,6 +293,9 @@ var errStale = errors.New("somebody else changed the catalog")
 
 // point puts next in force if base still is: this compare-and-set is the one place where a commit happens. The error is errStale when
 // base is no longer in force. After any other error it is unknown whether the pointer was written, so the draft stays.
+//
+// The write pushes the oldest revision out of a full history. Its blob is looked up before, since afterwards no pointer names it
+// any more. A crash after the write leaves that blob behind, which takes space and does no other harm.
 func (s *Store) point(ctx context.Context, base, next *Revision, d *draft) error {
 	leaving := s.leaving(ctx, base.Number)
 	p := pointer{next.Header, d.blob}

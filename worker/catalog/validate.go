@@ -16,6 +16,7 @@ import (
 )
 
 var (
+	// The name of an instance is part of the name of its outbox's stream, a token of a subject and a key of a bucket in NATS.
 	instanceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	tenantName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.-]*$`)
@@ -277,7 +278,8 @@ func (c *Catalog) guard(base *Catalog) error {
 	return errors.Join(errs...)
 }
 
-// Compile validates the catalog and makes the set of its rules. The error is source.Problems: all problems of the catalog.
+// Compile validates the catalog and makes the set of its rules. The error is source.Problems: all problems of the catalog, those of
+// the guard included. It uses all processors, and changes nothing of the catalog.
 func (c *Catalog) Compile() (*rules.Set, error) {
 	problems := c.problems()
 	for rule, err := range c.unconfigured() {

@@ -16,7 +16,8 @@ import (
 	"postlink/worker/console/api"
 )
 
-// Role is a set of permissions. Each role includes those of the roles before it.
+// Role is a set of permissions. Each role includes those of the roles before it, so roles are compared as numbers. The zero value
+// is no role: it may do only what needs no token.
 type Role int
 
 // The roles, the least first.
@@ -37,7 +38,7 @@ func (r Role) String() string {
 	return roleNames[r]
 }
 
-// ParseRole reads a role's name.
+// ParseRole reads a role's name, lower case. The error lists the names that there are.
 func ParseRole(name string) (Role, error) {
 	for r := Reader; r <= Administrator; r++ {
 		if roleNames[r] == name {
@@ -47,16 +48,20 @@ func ParseRole(name string) (Role, error) {
 	return 0, fmt.Errorf("role %q: write %s", name, strings.Join(roleNames[Reader:], ", "))
 }
 
-// Token lets its holder act under a name. Only its hash is kept.
+// Token lets its holder act under a name. Only its hash is kept. A plain SHA-256 is enough, and cheap enough for each request,
+// because tokens are random and not words that people choose: there is nothing to guess.
 type Token struct {
 	Name string // of the person or program, as history and audit show it
 	Role Role
 	Hash [sha256.Size]byte // SHA-256 of the token
 }
 
+// tokenName keeps spaces and control characters out of names, which appear in the log, in the history of the catalog and in the
+// steps of links.
 var tokenName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9@._-]{0,63}$`)
 
-// ParseToken reads an entry of the configuration; hash is the SHA-256 of the token, in hexadecimal.
+// ParseToken reads an entry of the configuration; hash is the SHA-256 of the token, in hexadecimal. It sees one entry: that names
+// and tokens differ is checked by New. The error never holds the hash, where people write the token itself by mistake.
 func ParseToken(name, role, hash string) (Token, error) {
 	t := Token{Name: name}
 	if !tokenName.MatchString(name) {
@@ -74,7 +79,8 @@ func ParseToken(name, role, hash string) (Token, error) {
 	return t, nil
 }
 
-// Protected reports whether a console with these tokens may be reached from other machines.
+// Protected reports whether a console with these tokens may be reached from other machines. New does not know its listener;
+// whoever opens one asks first.
 func Protected(tokens []Token) bool { return len(tokens) > 0 }
 
 // caller is the person or program that makes a request.
@@ -86,9 +92,12 @@ type caller struct {
 // local is the caller of every request while there are no tokens.
 var local = caller{"local", Administrator}
 
-// keyring knows the tokens. It is not changed once made.
+// keyring knows the tokens. It is not changed once made, so requests read it without a lock. Other tokens take a restart.
 type keyring struct{ tokens []Token }
 
+// newKeyring refuses tokens that could not be distinguished in the audit log: without a name, or with a name or hash that another
+// has. It refuses the hash of the empty string, which a script makes of a variable that is not set, and a hash that was never
+// filled in.
 func newKeyring(tokens []Token) (*keyring, error) {
 	names, hashes := map[string]bool{}, map[[sha256.Size]byte]string{}
 	for _, t := range tokens {
@@ -109,7 +118,8 @@ func newKeyring(tokens []Token) (*keyring, error) {
 	return &keyring{tokens}, nil
 }
 
-// admit returns the caller of a request, or the reason why it is refused.
+// admit returns the caller of a request, or the reason why it is refused: 401 without a known token; while there are no tokens,
+// 403 for what does not come from this machine. Whether the caller's role is enough is decided by gateway.serve.
 func (k *keyring) admit(r *http.Request) (caller, *api.Problem) {
 	if len(k.tokens) == 0 {
 		return local, fromHere(r)
@@ -133,7 +143,8 @@ func (k *keyring) admit(r *http.Request) (caller, *api.Problem) {
 }
 
 // fromHere refuses requests that a page of another site makes a browser on this machine send: under a host name that the site
-// points to this machine, or with the Origin of its page.
+// points to this machine, or with the Origin of its page. A request without Origin passes: programs send none, and a browser
+// leaves it out of some reads, but of no change that a page of another site asks for. An Origin of null is refused.
 func fromHere(r *http.Request) *api.Problem {
 	if !loopback(r.Host) {
 		return newProblem(api.KindForeign, "without tokens only this machine is served, under its own name; use http://localhost, or configure tokens")
@@ -149,6 +160,8 @@ func fromHere(r *http.Request) *api.Problem {
 	return nil
 }
 
+// loopback reports whether a Host header names this machine itself: localhost or a loopback address, with or without a port. It
+// resolves no name, since the owner of a name decides what it resolves to.
 func loopback(host string) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

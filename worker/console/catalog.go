@@ -17,6 +17,7 @@ import (
 // catalogFile is what problems call a catalog that was sent.
 const catalogFile = "catalog.yaml"
 
+// showCatalog answers 404 no-catalog before the first revision. Lists of what is in the catalog are empty then.
 func (h *handlers) showCatalog(ctx context.Context, _ caller, _ *struct{}) (*tagged[api.Catalog], error) {
 	revision, err := h.Catalog.Current(ctx)
 	if err != nil {
@@ -32,6 +33,7 @@ func (h *handlers) showCatalog(ctx context.Context, _ caller, _ *struct{}) (*tag
 	return &tagged[api.Catalog]{etag(revision.Number), shown}, nil
 }
 
+// listRevisions has no pages: the bucket of the catalog keeps 64 revisions at most.
 func (h *handlers) listRevisions(ctx context.Context, _ caller, _ *struct{}) (*body[api.List[api.Revision]], error) {
 	headers, err := h.Catalog.History(ctx)
 	if err != nil {
@@ -44,6 +46,11 @@ func (h *handlers) listRevisions(ctx context.Context, _ caller, _ *struct{}) (*b
 	return &body[api.List[api.Revision]]{all(shown)}, nil
 }
 
+// planCatalog is a POST because of its body. It changes nothing: any role may ask, and there is no audit line. It compares If-Match
+// with the revision itself, since nothing is committed that would do so.
+//
+// The revision is read before the comparison, which reads the catalog again. When the catalog changes between the two, the ETag is
+// the older one, and an apply with it is refused. In the other order a plan could be applied to a revision that it does not show.
 func (h *handlers) planCatalog(ctx context.Context, by caller, in *struct {
 	Precondition
 	RawBody []byte `contentType:"application/yaml"`
@@ -72,7 +79,8 @@ func (h *handlers) planCatalog(ctx context.Context, by caller, in *struct {
 	return answer, h.countForgotten(ctx, answer.Body.Changes)
 }
 
-// countForgotten says of each instance that is removed how many links are forgotten with it.
+// countForgotten says of each instance that is removed how many links are forgotten with it. Counting reads the whole ledger, so
+// it is done once, and only for a plan that removes an instance.
 func (h *handlers) countForgotten(ctx context.Context, changes []api.Difference) error {
 	var links map[string]int
 	for i := range changes {
@@ -91,6 +99,8 @@ func (h *handlers) countForgotten(ctx context.Context, changes []api.Difference)
 	return nil
 }
 
+// applyCatalog answers with the revision in force afterwards. A catalog that equals the one in force makes no revision, so the
+// request can be repeated when its answer was lost. With If-Match the repetition is refused if the first request made a revision.
 func (h *handlers) applyCatalog(ctx context.Context, by caller, in *struct {
 	Precondition
 	Message string `query:"message" maxLength:"500" doc:"Why, for the history" example:"summer timetable"`
@@ -139,7 +149,11 @@ func (h *handlers) current(ctx context.Context) (*catalog.Revision, error) {
 	return revision, err
 }
 
-// commit makes the author, the message and the expected revision of a change from its request.
+// commit makes the author, the message and the expected revision of a change from its request. Without If-Match, and with *, the
+// change is made to whichever revision is in force. A weak ETag counts as a strong one, since proxies that compress weaken them.
+//
+// What is no revision at all, or none yet, is ErrConflict like one that is too old: the client has to look again in each case.
+// Store.Change would take a number above the present one for a server that lags behind, and try several times.
 func (h *handlers) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
 	commit := catalog.Commit{Author: by.name, Message: message}
 	tag := strings.TrimSpace(on.IfMatch)
@@ -173,7 +187,7 @@ func showRevision(h catalog.Header) api.Revision {
 	return api.Revision{Number: h.Number, ID: h.ID, Author: h.Author, Message: h.Message, At: h.At}
 }
 
-// showPlan is what changes, with the revision in force.
+// showPlan is what changes, with the revision in force. Before the first one there is neither Revision nor ETag.
 func showPlan(revision *catalog.Revision, plan catalog.Plan) *tagged[api.Plan] {
 	answer := &tagged[api.Plan]{etag(revision.Number), api.Plan{Changes: make([]api.Difference, len(plan))}}
 	if revision.Number != 0 {

@@ -30,7 +30,10 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// New makes the HTTP handler. The error names the option that is missing, or the token that cannot be used.
+// New makes the HTTP handler, which is safe for concurrent use, and starts nothing. The error names the option that is missing, or
+// the token that cannot be used. Metrics may serve one console only: New panics when it has the metrics of another.
+//
+// The handler answers before the worker runs and after it stopped. Options.Tokens must not be changed any more.
 func New(opts Options) (http.Handler, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -48,6 +51,10 @@ func New(opts Options) (http.Handler, error) {
 	return mux, nil
 }
 
+// health serves what orchestrators and Prometheus ask for. It is the outer mux: all other requests go through the gateway.
+//
+// /healthz says that the process answers, nothing more: a restart helps neither against a NATS nor against an organization that is
+// away. /readyz says whether posts are taken, which needs NATS and a catalog.
 func health(opts Options) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,6 +65,8 @@ func health(opts Options) *http.ServeMux {
 	return mux
 }
 
+// readiness answers with every condition by name, and 503 when one of them does not hold. Whether Dynamics answers is none of
+// them: links wait for it without harm.
 func readiness(worker *worker.Worker) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		status := http.StatusOK

@@ -9,7 +9,8 @@ import (
 	"postlink/worker/deadletter"
 )
 
-// LetterFilter chooses dead letters; its zero value takes all.
+// LetterFilter chooses dead letters; its zero value takes all. Its fields are those of deadletter.Filter, which it is converted
+// to. A list and a count with the same filter speak of the same letters.
 type LetterFilter struct {
 	Kind     string    `query:"kind" enum:"post,link" doc:"Only posts that could not be handled, or only links that could not be made"`
 	Instance string    `query:"instance" maxLength:"63" doc:"Only links of this instance" example:"contoso"`
@@ -20,6 +21,7 @@ type LetterFilter struct {
 
 func (f LetterFilter) filter() deadletter.Filter { return deadletter.Filter(f) }
 
+// listLetters leaves out the posts that the letters hold; showLetter has them.
 func (h *handlers) listLetters(ctx context.Context, _ caller, in *struct {
 	Paging
 	LetterFilter
@@ -48,6 +50,8 @@ func (h *handlers) countLetters(ctx context.Context, _ caller, in *LetterFilter)
 	return &body[api.DeadCount]{api.DeadCount{Count: int(count)}}, nil
 }
 
+// showLetter shows the post as text. Bytes that are no UTF-8, which may be why the post is dead, are replaced, since JSON cannot
+// hold them. The letter keeps them, and a redrive sends them.
 func (h *handlers) showLetter(ctx context.Context, _ caller, in *LetterName) (*body[api.DeadLetterContent], error) {
 	letter, err := h.Desk.Letters.Show(ctx, in.Sequence)
 	if err != nil {
@@ -58,6 +62,8 @@ func (h *handlers) showLetter(ctx context.Context, _ caller, in *LetterName) (*b
 	}}, nil
 }
 
+// redriveLetter can show the new link of a link. Of a post it knows only that it is in the stream again: it is matched later. A
+// letter that was sent on its way is dropped, so a second request for it is a 404.
 func (h *handlers) redriveLetter(ctx context.Context, by caller, in *LetterName) (*body[api.Redriven], error) {
 	entry, err := h.Desk.Letters.Redrive(ctx, in.Sequence, by.name)
 	if err != nil {
@@ -74,6 +80,8 @@ func (h *handlers) dropLetter(ctx context.Context, _ caller, in *LetterName) (*s
 	return &struct{}{}, h.Desk.Letters.Drop(ctx, in.Sequence)
 }
 
+// showLetter names the post of a link by its key. A post that is dead itself may have no id that can be read; it is named by its
+// place in the stream, if it has one.
 func showLetter(l deadletter.Letter) api.DeadLetter {
 	shown := api.DeadLetter{
 		Sequence: l.Sequence, At: l.At, Kind: l.Kind, Reason: l.Reason, Code: l.Code, Instance: l.Instance, Entity: l.Entity,

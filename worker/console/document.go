@@ -55,7 +55,13 @@ var refusals = map[int]string{
 	http.StatusServiceUnavailable:    "NATS cannot be reached, or the catalog is being changed by many at once; try again in a moment.",
 }
 
-// config describes the API as a whole. The document is made once and served by operations; huma serves no pages.
+// config describes the API as a whole. The document is made once and served by operations; huma serves no pages, and without its
+// CreateHooks adds no links to schemas to our answers.
+//
+// A query parameter that an operation does not have is refused: a list with a mistyped filter would show everything.
+//
+// Where a request cannot be read, huma answers itself, and our methods are not called. The transformer sees each answer before it
+// is written, and makes a problem of those.
 func (h *handlers) config() huma.Config {
 	config := huma.DefaultConfig("postlink", "1")
 	config.Info.Description = "Links social posts to records of Dynamics 365. Problems are as RFC 9457 has them, with a stable type. " +
@@ -92,7 +98,8 @@ func (h *handlers) config() huma.Config {
 // component is the name of a refusal among the components of the document.
 func component(status int) string { return strings.ReplaceAll(http.StatusText(status), " ", "") }
 
-// describe is what huma has to know of an operation before it is registered.
+// describe is what huma has to know of an operation before it is registered. An empty list of Security says that no token is
+// needed. Roles are no words of OpenAPI, so the description names them.
 func (h *handlers) describe(op operation) huma.Operation {
 	described := huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path, DefaultStatus: op.status,
@@ -137,7 +144,9 @@ func (h *handlers) eventSchema() *huma.Schema {
 	}
 }
 
-// complete adds to the document what follows from an operation as huma registered it: refusals, examples, media types.
+// complete adds to the document what follows from an operation as huma registered it: refusals, examples, media types. huma knows
+// the answer of success; the refusals follow from what the operation is: who may ask, whether its path names something, whether
+// Dynamics is asked, whether it changes anything. A new kind of refusal that none of these imply belongs here.
 func (h *handlers) complete(op operation) {
 	path := h.huma.OpenAPI().Paths[op.path]
 	described := map[string]*huma.Operation{get: path.Get, post: path.Post, put: path.Put, patch: path.Patch, remove: path.Delete}[op.method]
@@ -176,7 +185,8 @@ func (h *handlers) complete(op operation) {
 	}
 }
 
-// writeDocuments makes the texts of the document.
+// writeDocuments makes the texts of the document, after all operations are registered. Both are the same for every caller and do
+// not change while the process runs.
 func (h *handlers) writeDocuments() error {
 	schemas := h.huma.OpenAPI().Components.Schemas.Map()
 	delete(schemas, "ErrorModel") // huma's own, which never leaves us

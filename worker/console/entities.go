@@ -8,6 +8,8 @@ import (
 	"postlink/worker/console/api"
 )
 
+// listRecordTypes compares two sources: Dynamics knows what the instance offers, the catalog what is configured of it. An instance
+// that is disabled or parked is asked like any other: whoever mends it has to see what is there.
 func (h *handlers) listRecordTypes(ctx context.Context, _ caller, in *InstanceName) (*body[api.List[api.RecordType]], error) {
 	_, configured, err := h.configured(ctx, in.Instance)
 	if err != nil {
@@ -45,6 +47,8 @@ func (h *handlers) listEntities(ctx context.Context, _ caller, in *InstanceName)
 	return &tagged[api.List[api.Entity]]{etag(revision.Number), all(showEntities(configured.Entities))}, nil
 }
 
+// addEntity asks Dynamics before the catalog is changed, since the catalog itself cannot know whether a record type exists. When
+// Dynamics does not answer, nothing is changed.
 func (h *handlers) addEntity(ctx context.Context, by caller, in *struct {
 	InstanceName
 	Precondition
@@ -62,6 +66,8 @@ func (h *handlers) addEntity(ctx context.Context, by caller, in *struct {
 	return entityOf(revision, in.Instance, in.Body.Name)
 }
 
+// removeEntity asks nobody: what is configured can be taken away also while Dynamics does not answer. The guard of the catalog
+// refuses it while an active rule uses the entity.
 func (h *handlers) removeEntity(ctx context.Context, by caller, in *struct {
 	RecordTypeName
 	Precondition
@@ -78,6 +84,7 @@ func (h *handlers) removeEntity(ctx context.Context, by caller, in *struct {
 	return &done{etag(revision.Number)}, nil
 }
 
+// setEntityFields replaces the list. An empty list chooses the fields that postlink shows by itself; Dynamics is not asked then.
 func (h *handlers) setEntityFields(ctx context.Context, by caller, in *struct {
 	RecordTypeName
 	Precondition
@@ -105,6 +112,7 @@ func (h *handlers) configured(ctx context.Context, instance string) (*catalog.Re
 	return revision, in, err
 }
 
+// entityOf shows an entity of the revision that a change made, and not of the one in force, which may be newer.
 func entityOf(revision *catalog.Revision, instance, name string) (*tagged[api.Entity], error) {
 	e, err := revision.Catalog.Entity(instance, name)
 	if err != nil {

@@ -28,6 +28,9 @@ const (
 	eventTime  = 5 * time.Second  // for an event to be taken by the client, which is cut off otherwise
 )
 
+// followEvents refuses what it can before the first byte: once the stream has begun, its status is 200. A client that lost the
+// connection sends Last-Event-ID, as browsers do by themselves, and misses nothing that is still kept. Events
+// that are not kept any more are skipped without notice.
 func (h *handlers) followEvents(ctx context.Context, _ caller, in *struct {
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"id of the last event that was received; events after it are sent first" example:"17"`
 },
@@ -54,6 +57,10 @@ func (h *handlers) followEvents(ctx context.Context, _ caller, in *struct {
 
 // sendEvents writes events as they come, until the client, the server or NATS goes. A client that is slow is waited for, within
 // eventTime for each event; NATS keeps the others meanwhile.
+//
+// One goroutine follows the events and hands them over one by one, this one writes. The channel has no buffer, so no more is
+// fetched than the client takes, apart from what the NATS client fetches ahead. On the way out the follower is stopped before it
+// is waited for, since it may be blocked handing over an event that nobody takes any more.
 func (h *handlers) sendEvents(ctx context.Context, out *eventWriter, after uint64) {
 	ctx, stop := h.whileServing(ctx)
 	events := make(chan event.Event)
@@ -93,7 +100,9 @@ func (h *handlers) sendEvents(ctx context.Context, out *eventWriter, after uint6
 	}
 }
 
-// whileServing returns a context that ends too when the server stops, for what goes on longer than a stop may take.
+// whileServing returns a context that ends too when the server stops, for what goes on longer than a stop may take: a server that
+// stops waits for requests under way, and cuts them off after grace. The function that comes with it has to be called, and waits
+// for the goroutine that watches.
 func (h *handlers) whileServing(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watching sync.WaitGroup
@@ -110,13 +119,14 @@ func (h *handlers) whileServing(ctx context.Context) (context.Context, context.C
 	}
 }
 
-// eventWriter writes server-sent events to a client.
+// eventWriter writes server-sent events to a client. It is used by one goroutine.
 type eventWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
 }
 
-// send writes one event; id 0 is left out.
+// send writes one event and flushes it; id 0 is left out, so that the id that the client has last stays the one to go on after.
+// Each event gets a deadline of its own, because a stream has none as a whole. An error means that the client is gone or too slow.
 func (o *eventWriter) send(id uint64, name string, data any) error {
 	text, err := json.Marshal(data)
 	if err != nil {

@@ -27,7 +27,8 @@ const (
 	writeTime      = 30 * time.Second // for an answer to travel, on top
 )
 
-// exchange is one request as it goes through the gateway. It travels in the request's context.
+// exchange is one request as it goes through the gateway. It travels in the request's context, because huma calls the operations
+// and has no other way to hand it on. Only the goroutine of the request writes it.
 type exchange struct {
 	id      string
 	caller  caller
@@ -37,13 +38,15 @@ type exchange struct {
 
 type exchangeKey struct{}
 
+// exchangeOf is the exchange of a request under way. Each request that reaches an operation has one; nil elsewhere.
 func exchangeOf(ctx context.Context) *exchange {
 	x, _ := ctx.Value(exchangeKey{}).(*exchange)
 	return x
 }
 
 // gateway is what every request to the API goes through. It gives the request an id, decides whether it may be made, bounds its
-// size and time, ends it when NATS is lost, counts it, and writes changes to the audit log.
+// size and time, ends it when NATS is lost, counts it, and writes changes to the audit log. It is read-only once made, and knows
+// no operation by name: what differs between them stands in their entries of operations.
 type gateway struct {
 	bus      *bus.Bus
 	handlers *handlers
@@ -53,6 +56,11 @@ type gateway struct {
 	audit    *zap.Logger
 }
 
+// ServeHTTP does around a request what is done whatever becomes of it. The id is our own: one that a client sends could imitate
+// that of another request in the log. Answers hold private data and are never to be stored by a cache.
+//
+// The deferred function runs also after a panic, so that a change that crashed is counted and is in the audit log. A change that
+// is refused for its token is there too, without a name.
 func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	x := &exchange{id: rand.Text()}
@@ -85,7 +93,12 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// serve answers a request, or says why it is refused.
+// serve answers a request, or says why it is refused. The order matters. The caller comes first, so that without a token nobody
+// learns which addresses there are, or makes us read a body; only operations for anybody pass. The body is read before the time
+// limit begins, which is for the operation alone. NATS comes last: what is wrong with caller, address or body is said without it.
+//
+// The deadline for writing the answer is set on the connection, anew for each request: the server has none of its own, since
+// streams go on for days.
 func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op operation, found bool) *api.Problem {
 	var problem *api.Problem
 	if x.caller, problem = g.keys.admit(r); problem != nil && (!found || op.role != anybody) {
@@ -120,10 +133,14 @@ func (g *gateway) serve(w http.ResponseWriter, r *http.Request, x *exchange, op 
 	return nil
 }
 
-// readBody reads a request's body whole, so that all that can go wrong with it is answered here.
+// readBody reads a request's body whole, so that all that can go wrong with it is answered here: 413 when it has more than most
+// bytes, 408 when it has not arrived within bodyTime, else 400. It replaces the read timeout of the server.
 func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *api.Problem) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTime))
+	connection := http.NewResponseController(w)
+	_ = connection.SetReadDeadline(time.Now().Add(bodyTime))
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, most))
+	// The server goes on reading to notice that the client leaves. A deadline that passes looks to it like that.
+	_ = connection.SetReadDeadline(time.Time{})
 	var (
 		large *http.MaxBytesError
 		late  net.Error
@@ -140,13 +157,14 @@ func readBody(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *api.
 	}
 }
 
-// refuse notes the problem that the request is answered with.
+// refuse notes the problem that the request is answered with, for the audit log, and gives it the request's id.
 func (x *exchange) refuse(p *api.Problem) {
 	p.RequestID = x.id
 	x.problem = p
 }
 
-// crashed answers a request whose handling panicked, unless an answer has begun. The stack is only logged.
+// crashed answers a request whose handling panicked, unless an answer has begun. The stack is only logged, and the
+// process goes on. http.ErrAbortHandler is no crash: the server handles it.
 func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
 	if crash == http.ErrAbortHandler { //nolint:errorlint,err113 // a sentinel that is panicked with as it is
 		panic(crash)
@@ -160,7 +178,9 @@ func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
 	writeProblem(w, problem)
 }
 
-// note writes the audit line of a change, made or refused.
+// note writes the audit line of a change, made or refused. The outcome is done, or the kind of the problem; after a 503 or 504 a
+// change may have been made all the same. The line has the path without its query, and never the body: they may hold private data.
+// The address is that of the connection, which behind a proxy is the proxy's.
 func (g *gateway) note(x *exchange, op operation, r *http.Request, status int) {
 	outcome := "done"
 	if x.problem != nil {
@@ -175,7 +195,7 @@ func (g *gateway) note(x *exchange, op operation, r *http.Request, status int) {
 		zap.String("from", from), zap.String("outcome", outcome), zap.Int("status", status), zap.String("request_id", x.id))
 }
 
-// answer remembers the status of an answer.
+// answer remembers the status of an answer; 0 while none has begun.
 type answer struct {
 	http.ResponseWriter
 	status int

@@ -11,6 +11,8 @@ import (
 	"postlink/worker/desk"
 )
 
+// listInstances reads the status and the outbox of each instance, one after the other. There are few instances; how many links each
+// has is left out, since counting them reads the whole ledger.
 func (h *handlers) listInstances(ctx context.Context, _ caller, _ *struct{}) (*tagged[api.List[api.Instance]], error) {
 	revision, err := h.current(ctx)
 	if err != nil {
@@ -47,6 +49,7 @@ func (h *handlers) showInstance(ctx context.Context, _ caller, in *struct {
 	return shown, nil
 }
 
+// addInstance does not ask Dynamics: an instance may be added before its organization can be reached. The deliveries find out.
 func (h *handlers) addInstance(ctx context.Context, by caller, in *struct {
 	Precondition
 	Body api.NewInstance
@@ -61,6 +64,8 @@ func (h *handlers) addInstance(ctx context.Context, by caller, in *struct {
 	return &added[api.Instance]{api.Path(api.PathInstance, b.Name), answer.ETag, answer.Body}, nil
 }
 
+// editInstance reads the present address and login inside the edit. The edit runs again when another commit comes first, and then
+// keeps what that one changed.
 func (h *handlers) editInstance(ctx context.Context, by caller, in *struct {
 	InstanceName
 	Precondition
@@ -90,6 +95,8 @@ func editing(what string, edit func(c *catalog.Catalog, instance string) error,
 	}
 }
 
+// refreshInstance answers without an ETag: what it found is about Dynamics, and often no revision is made. That the organization
+// refuses social data is part of a successful answer: the metadata was read all the same.
 func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceRequest) (*body[api.Refresh], error) {
 	commit, err := h.commit(ctx, by, in.Precondition, "refresh instance "+in.Instance)
 	if err != nil {
@@ -109,6 +116,8 @@ func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceR
 	return &body[api.Refresh]{shown}, nil
 }
 
+// deleteInstance goes through the desk, which also forgets the observed status, so that an instance added under this name later does
+// not begin with it. When only that fails, the answer is a problem although the instance is deleted.
 func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRequest) (*done, error) {
 	commit, err := h.commit(ctx, by, in.Precondition, "delete instance "+in.Instance)
 	if err != nil {
@@ -121,7 +130,8 @@ func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRe
 	return &done{etag(revision.Number)}, nil
 }
 
-// changeInstance edits the catalog, and shows an instance as it is then.
+// changeInstance edits the catalog, and shows an instance as it is then: with the catalog of the revision that was made, and the
+// status of now. Its errors are those of catalog.Store.Change. After an error of the status the change was made all the same.
 func (h *handlers) changeInstance(
 	ctx context.Context, by caller, on Precondition, message, name string, edit func(*catalog.Catalog) error,
 ) (*tagged[api.Instance], error) {
@@ -161,6 +171,7 @@ func showInstance(in dynamics.Instance, s desk.Status) api.Instance {
 	}
 }
 
+// showAuth and authOf convert a login. An api.Secret and a dynamics.Secret say where a secret is; neither holds it.
 func showAuth(a dynamics.Auth) api.Auth {
 	return api.Auth{
 		Kind: a.Kind, Tenant: a.Tenant, ClientID: a.ClientID, ClientSecret: api.Secret(a.ClientSecret),
@@ -183,6 +194,7 @@ func showMissing(missing []desk.Missing) []api.Missing {
 	return shown
 }
 
+// showID is empty for an id that is not known, so that answers leave it out instead of showing zeros.
 func showID(id uuid.UUID) string {
 	if id == uuid.Nil {
 		return ""

@@ -18,6 +18,8 @@ import (
 // maxWait is how many seconds a request for a link may wait until the link is delivered or given up.
 const maxWait = 60
 
+// listLinks lists by the last change. A link that moves while somebody turns pages comes to the front and is not seen again. A page
+// of a filtered list may be short, or empty, and still have a next one, since the ledger has no index to filter by.
 func (h *handlers) listLinks(ctx context.Context, _ caller, in *struct {
 	Paging
 	State    string `query:"state" enum:"queued,linked,dead,removed,broken" doc:"Only links in this state"`
@@ -40,13 +42,19 @@ func (h *handlers) listLinks(ctx context.Context, _ caller, in *struct {
 	return &body[api.Page[api.Link]]{paged(shown, listOfLinks, page.Next)}, nil
 }
 
-// linkAnswer is the answer to a request for a link.
+// linkAnswer is the answer to a request for a link. huma takes Status instead of the status of the operation.
 type linkAnswer struct {
 	Status   int
 	Location string `header:"Location" doc:"Where the link is shown"`
 	Body     api.Link
 }
 
+// createLink queues a link, and with wait follows it for a while. Waiting changes nothing for the link: when the time is over, or
+// the client goes, it is delivered all the same. The status is 201 only when the record was made. A link that was given up while it
+// was waited for is 202 with state dead: the request itself was carried out.
+//
+// Nothing repeats a request that failed on the way. After a 503 or 504 the link may be there; the same request again is then refused
+// as already-linked, with the link in the problem, so that a program can go on from there.
 func (h *handlers) createLink(ctx context.Context, by caller, in *struct {
 	Wait int `query:"wait" minimum:"0" maximum:"60" doc:"Seconds to wait until the link is delivered or given up" example:"20"`
 	Body api.NewLink
@@ -92,6 +100,8 @@ func (h *handlers) showLink(ctx context.Context, _ caller, in *LinkName) (*body[
 	return &body[api.Link]{showFound(found)}, nil
 }
 
+// showDetails may move the link, although it is a GET: a record that is gone in Dynamics makes the link broken. That is why the
+// answer can be 410, and 404 the next time.
 func (h *handlers) showDetails(ctx context.Context, _ caller, in *PostName) (*body[api.LinkDetails], error) {
 	found, err := h.Desk.Links.Details(ctx, in.Post)
 	if err != nil {
@@ -100,6 +110,8 @@ func (h *handlers) showDetails(ctx context.Context, _ caller, in *PostName) (*bo
 	return &body[api.LinkDetails]{showDetails(found)}, nil
 }
 
+// openLink reads the record too: before that nobody knows whether Dynamics has made a record of the activity, and so which address
+// it is.
 func (h *handlers) openLink(ctx context.Context, _ caller, in *PostName) (*body[api.LinkURL], error) {
 	found, err := h.Desk.Links.Details(ctx, in.Post)
 	if err != nil {
@@ -116,7 +128,8 @@ func (h *handlers) removeLink(ctx context.Context, by caller, in *PostName) (*bo
 	return &body[api.Link]{showLink(entry, entry.Current())}, nil
 }
 
-// showLink is a link of an entry, with the name that its instance had.
+// showLink is a link of an entry, with the name that its instance had when the link was decided. It needs no catalog, so it can
+// show links of any age, and those in problems.
 func showLink(e ledger.Entry, l *ledger.Link) api.Link {
 	shown := api.Link{
 		ID: l.ID.String(), Post: e.Post.PathName(), Network: e.Post.Network, PostID: e.Post.PostID, Sequence: e.Sequence,
@@ -147,6 +160,8 @@ func showFound(l desk.Link) api.Link {
 	return shown
 }
 
+// showDetails says of which record the fields are. Without a record the activity stands in, for one of two reasons, and the comment
+// says which: no rule of Dynamics has made one yet, or our user may not read the one that was made.
 func showDetails(found desk.Details) api.LinkDetails {
 	d := found.Record
 	shown := api.LinkDetails{

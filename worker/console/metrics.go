@@ -7,7 +7,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count requests. Labels are bounded by the routes of the API.
+// metrics count requests. Labels are bounded by the routes of the API: the pattern and not the path, the class of the status and not
+// the status. The buckets go from 1 ms to 65 s, which is about as long as a request may wait for a link. Streams are counted when
+// they end, and not measured, since they last as long as their clients like.
 type metrics struct {
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec

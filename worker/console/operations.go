@@ -13,6 +13,10 @@ import (
 
 // operation is one thing that can be asked of the API: how it is asked, by whom, within which bounds, how the document
 // describes it, and the method that answers.
+//
+// Most of its fields have a meaning beyond the document. The gateway holds a request to role, maxBody and timeout, and audits it if
+// change is set. explain takes asks and change into account: whether a timeout can be that of Dynamics, and whether something may
+// have been changed before it. complete documents refusals by role, asks and change.
 type operation struct {
 	id           string // names it in the document and in the audit log
 	method, path string
@@ -39,7 +43,8 @@ const anybody Role = 0
 // binding gives an operation to huma with the method that answers it.
 type binding func(h *handlers, op operation, described huma.Operation)
 
-// by binds a method. Its input and output types are what the document is made from.
+// by binds a method. Its input and output types are what the document is made from, and what requests are checked against. It is
+// generic so that operations can be one list although each method has types of its own.
 func by[I, O any](method func(h *handlers, ctx context.Context, by caller, in *I) (*O, error)) binding {
 	return func(h *handlers, op operation, described huma.Operation) {
 		huma.Register(h.huma, described, func(ctx context.Context, in *I) (*O, error) {
@@ -54,7 +59,8 @@ func by[I, O any](method func(h *handlers, ctx context.Context, by caller, in *I
 
 const get, post, put, patch, remove = http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete
 
-// operations is the whole API.
+// operations is the whole API. Paths and ids are stable: clients call the paths, and the audit log names the ids. An operation that
+// is not in this list does not exist; the order is that of the resources, for readers.
 var operations = []operation{
 	{
 		id: "list-instances", method: get, path: api.PathInstances, role: Reader, tag: tagInstances,
@@ -284,7 +290,7 @@ var operations = []operation{
 	},
 }
 
-// Examples of requests in the document.
+// Examples of requests in the document. Those that are longer than a line stand here. They have to be valid requests.
 var (
 	exampleInstance = api.NewInstance{
 		Name: "contoso", URL: "https://contoso.crm.dynamics.com", Default: true,

@@ -10,6 +10,8 @@ import (
 	"postlink/worker/ledger"
 )
 
+// listPosts reads the stream backwards and asks the ledger about each post. It looks through a bounded number of posts, so a page of
+// a filtered list may be short, or empty, and still have a next one.
 func (h *handlers) listPosts(ctx context.Context, _ caller, in *struct {
 	Paging
 	Link string `query:"link" enum:"linked,unlinked,queued,dead" doc:"Only posts with a link in this state; unlinked: with no active link"`
@@ -31,6 +33,8 @@ func (h *handlers) listPosts(ctx context.Context, _ caller, in *struct {
 	return &body[api.Page[api.Post]]{paged(shown, listOfPosts, page.Next)}, nil
 }
 
+// showPost finds a post by its place at once. By an id it asks the ledger first, and then searches the newest posts of the stream: an
+// old post that was never linked is not found by its id.
 func (h *handlers) showPost(ctx context.Context, _ caller, in *PostName) (*body[api.PostHistory], error) {
 	post, err := h.Desk.Posts.Find(ctx, in.Post)
 	if err != nil {
@@ -39,7 +43,9 @@ func (h *handlers) showPost(ctx context.Context, _ caller, in *PostName) (*body[
 	return &body[api.PostHistory]{showHistory(post)}, nil
 }
 
-// showHistory is a post with all its links.
+// showHistory is a post with all its links. The ledger remembers links for longer than the stream keeps posts, so a post may be
+// known by its links only; Problem says why its text is missing then. The newest link has the present name of its instance; older
+// ones have the name of their time.
 func showHistory(post desk.Post) api.PostHistory {
 	shown := api.PostHistory{Post: showPost(post), Links: []api.Link{}}
 	switch {
@@ -61,6 +67,11 @@ func showHistory(post desk.Post) api.PostHistory {
 	return shown
 }
 
+// showPost puts together what the stream, the ledger and the dead letters know of a post. A post is dead for one of three reasons,
+// and the most specific one is shown: its dead letter, else what is wrong with the post itself, else why its newest link is dead.
+//
+// Linked says that the post cannot be linked again. A link of an instance that was deleted does not count: it is in Link, with Gone,
+// and the post is free.
 func showPost(post desk.Post) api.Post {
 	shown := api.Post{Network: post.Key.Network, ID: post.Key.PostID}
 	if post.Content != nil {

@@ -16,7 +16,8 @@ import (
 	"postlink/worker/desk"
 )
 
-// kinds lists every kind of problem with its status and title.
+// kinds lists every kind of problem with its status and title. Kinds are part of the API: programs branch on them, so they are
+// never renamed. Package desk names its refusals in the same way; explain puts together those of some errors of the catalog.
 var kinds = map[string]struct {
 	status int
 	title  string
@@ -67,7 +68,8 @@ var kinds = map[string]struct {
 	api.KindLetterUnknown:    {http.StatusNotFound, "There is no such dead letter"},
 }
 
-// newProblem makes the problem of a kind; detail says what happened and what to do next.
+// newProblem makes the problem of a kind; detail says what happened and what to do next. A kind without a row in kinds becomes
+// internal, so that a name that was forgotten is a 500 and not an answer without a status.
 func newProblem(kind, detail string) *api.Problem {
 	k, ok := kinds[kind]
 	if !ok {
@@ -76,7 +78,8 @@ func newProblem(kind, detail string) *api.Problem {
 	return &api.Problem{Type: api.ProblemType + kind, Title: k.title, Status: k.status, Detail: detail}
 }
 
-// refusal is a problem in the form in which huma answers a request with it.
+// refusal is a problem in the form in which huma answers a request with it: huma asks an error for its status (huma.StatusError)
+// and a body for its media type (huma.ContentTypeFilter).
 type refusal struct{ *api.Problem }
 
 // GetStatus is the status that the problem is answered with.
@@ -99,6 +102,12 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 
 // explain is the one place that turns the errors of operations into problems; ctx is that of the operation. The text of an
 // error that it does not know may hold what is not meant for clients: it is left out, and known is false.
+//
+// The order of the cases matters. When NATS is lost, whatever was under way fails in a way of its own, so the cause of the context
+// counts before the error, except for a problem of this package. An error may match several cases, as when the guard of the
+// catalog joins what it found: an entity in use is said before a rule without one, and the detail has the text of both.
+//
+// A time limit that is over means NATS, unless the operation asks Dynamics, which may have been the slow one.
 func explain(ctx context.Context, err error) (p *api.Problem, known bool) {
 	var (
 		problem  *api.Problem
@@ -154,7 +163,8 @@ func explain(ctx context.Context, err error) (p *api.Problem, known bool) {
 	return newProblem(api.KindInternal, "the request could not be carried out; look for the request id in the log of the server, and try again"), false
 }
 
-// interrupted is the problem of an operation that ended half-way. Only a change may have been made before that.
+// interrupted is the problem of an operation that ended half-way. Only a change may have been made before that: a program must
+// look before it repeats one, and may repeat a read at once.
 func interrupted(ctx context.Context, kind, what string) *api.Problem {
 	if exchangeOf(ctx).op.change {
 		return newProblem(kind, what+"; the change may have been made or not: look, and try again in a moment")
@@ -173,7 +183,7 @@ func showProblems(problems source.Problems) []api.CatalogProblem {
 }
 
 // restate makes a problem of what huma says of a request that it cannot read. Values that were sent are left out: they may be
-// secrets.
+// secrets. The status stays the one that huma chose, also where no kind has it.
 func restate(model *huma.ErrorModel) *api.Problem {
 	kind, detail := api.KindInternal, "the request could not be carried out; try again"
 	switch model.Status {

@@ -39,7 +39,8 @@ type LetterName struct {
 	Sequence uint64 `path:"sequence" minimum:"1" doc:"Sequence of the dead letter" example:"3"`
 }
 
-// Precondition lets a change happen only to the revision of the catalog that its author saw.
+// Precondition lets a change happen only to the revision of the catalog that its author saw. It is optional: a
+// change without it is validated on the revision in force, which is enough where nothing was looked at before.
 type Precondition struct {
 	IfMatch string `header:"If-Match" doc:"ETag of the revision that the change is made for; it is refused when there is a newer one" example:"\"17\""`
 }
@@ -58,6 +59,9 @@ type Paging struct {
 
 // list is a paged list, by the letter that its cursors begin with. A cursor holds where the next page begins: the letter keeps
 // one list's from being taken for another's, and clients from counting with it.
+//
+// A position is the sequence of a post or letter, of the last change of a link's entry, or the age of a rule. Pages begin below
+// a position and not after a count, so what arrives meanwhile neither shifts nor repeats a page. Cursors do not expire.
 type list byte
 
 const (
@@ -77,7 +81,7 @@ func (l list) cursor(position uint64) string {
 	return string(l) + strconv.FormatUint(position, cursorBase)
 }
 
-// below is the position of a cursor that a client gave, 0 for none.
+// below is the position of a cursor that a client gave, 0 for none. The error is a *api.Problem for what is no cursor of this list.
 func (l list) below(cursor string) (uint64, error) {
 	if cursor == "" {
 		return 0, nil
@@ -96,12 +100,13 @@ func invalid(location, message string) *api.Problem {
 	return p
 }
 
-// body is an answer.
+// body is an answer without headers of its own. huma takes the field Body as what is sent, and the others as headers.
 type body[T any] struct {
 	Body T
 }
 
-// tagged is an answer with the catalog's revision.
+// tagged is an answer with the catalog's revision, which can be sent back as If-Match. It is the revision that was read, or the one
+// that the change made. The header is left out while there is no revision.
 type tagged[T any] struct {
 	ETag string `header:"ETag" doc:"Number of the catalog's revision"`
 	Body T

@@ -11,6 +11,8 @@ import (
 	"postlink/worker/event"
 )
 
+// listRules pages by age, which is unique and stays with a rule while its name does. A catalog that is applied between two pages may
+// add rules before the first page, and never repeats one.
 func (h *handlers) listRules(ctx context.Context, _ caller, in *Paging) (*tagged[api.Page[api.Rule]], error) {
 	below, err := listOfRules.below(in.Cursor)
 	if err != nil {
@@ -49,7 +51,8 @@ type ruleRequest struct {
 	Precondition
 }
 
-// switching answers operations that switch a rule on or off; what names the change in the history.
+// switching answers operations that switch a rule on or off; what names the change in the history. Switching a rule that is in the
+// wanted state already makes no revision. A rule acts on posts that arrive after the commit, by the clock of the NATS server.
 func switching(what string, edit func(c *catalog.Catalog, rule string) error,
 ) func(*handlers, context.Context, caller, *ruleRequest) (*tagged[api.Rule], error) {
 	return func(h *handlers, ctx context.Context, by caller, in *ruleRequest) (*tagged[api.Rule], error) {
@@ -73,6 +76,8 @@ func (h *handlers) ruleOf(revision *catalog.Revision, name string) (*tagged[api.
 	return &tagged[api.Rule]{etag(revision.Number), h.rule(r)}, nil
 }
 
+// rule adds the counts that this process made from the events. They are those of the past 7 days, over all workers, and are 0 for a
+// moment after a start.
 func (h *handlers) rule(r rules.Rule) api.Rule {
 	return showRule(r, h.Counts.Rule(r.Name))
 }

@@ -2,7 +2,8 @@
 // that could not be delivered. A letter holds the post as it arrived, so that it can be sent on its way again after the posts
 // stream has forgotten it.
 //
-// Letters are kept for DefaultAge. The package does not decide what is dead.
+// Letters are kept for an age, DefaultAge unless Open is given another, and are then gone without notice; a dead link stays dead in
+// the ledger. The package does not decide what is dead.
 package deadletter
 
 import (
@@ -59,7 +60,7 @@ var ErrNotFound = errors.New("no such dead letter; it may have been dropped, or 
 
 // Letter is a post or a link that a person has to look at.
 type Letter struct {
-	Sequence uint64 // its name
+	Sequence uint64 // in the stream of dead letters; people name the letter by it
 	At       time.Time
 	Kind     string
 	Reason   string // why it is dead, for people
@@ -88,7 +89,8 @@ const (
 	CodeForeign     = "foreign-entry" // something in an outbox that postlink did not put there
 )
 
-// Letters are all dead letters. They are safe for concurrent use.
+// Letters are all dead letters. They are safe for concurrent use. Every method asks NATS; where it did not answer, the error matches
+// bus.ErrUnreachable.
 type Letters struct{ bus *bus.Bus }
 
 // Open declares the stream of dead letters, which are kept for an age; DefaultAge when 0.
@@ -113,7 +115,9 @@ func (l *Letters) subject(kind, instance, name string) string {
 	return l.bus.Subject("dead", Link, bus.Token(instance), name)
 }
 
-// BuryPost keeps a post that cannot be handled. Burying it again within minutes is harmless.
+// BuryPost keeps a post that cannot be handled: letter.Data, with Code and Reason; Kind is filled in. Burying it again within two
+// minutes is harmless, later it makes a second letter. A post that is larger than NATS takes with its headers is cut, not refused.
+// After an error the letter may have been kept or not.
 func (l *Letters) BuryPost(ctx context.Context, letter Letter) error {
 	letter.Kind = Post
 	sum := sha256.Sum256(letter.Data)
@@ -121,7 +125,8 @@ func (l *Letters) BuryPost(ctx context.Context, letter Letter) error {
 	return l.bury(ctx, letter, name)
 }
 
-// BuryLink keeps the post of a dead link. Burying it again within minutes is harmless.
+// BuryLink keeps the post of a dead link, which is the current one of the entry, with what the ledger says of it. As with BuryPost,
+// burying it again within two minutes is harmless, and after an error the letter may have been kept or not.
 func (l *Letters) BuryLink(ctx context.Context, entry ledger.Entry, data []byte) error {
 	link := entry.Current()
 	return l.bury(ctx, Letter{
@@ -260,7 +265,8 @@ func (f Filter) subject(b *bus.Bus) string {
 }
 
 // Backwards calls visit with the letters below a sequence (0: all) that a filter takes, without their posts, the newest first,
-// until it returns false or an error.
+// until it returns false or an error. The server itself selects by kind and instance, and reading stops at Since; for rule and
+// code the headers of all letters in between are read.
 func (l *Letters) Backwards(ctx context.Context, f Filter, below uint64, visit func(Letter) (more bool, err error)) error {
 	r := bus.Read{Stream: l.stream(), Subjects: []string{f.subject(l.bus)}, Below: below, Since: f.Since, HeadersOnly: true}
 	return l.bus.Backwards(ctx, r, func(m bus.Message) (bool, error) {
@@ -294,7 +300,8 @@ func (l *Letters) Read(ctx context.Context, sequence uint64) (Letter, error) {
 	return read(m), err
 }
 
-// OfPost reads the newest letter of a post of the stream. The error is ErrNotFound when there is none.
+// OfPost reads the newest letter of a post of the stream. The error is ErrNotFound when there is none. A stream of posts that was
+// made anew counts from 1 again, so the letter may be of another post: compare Data.
 func (l *Letters) OfPost(ctx context.Context, sequence uint64) (Letter, error) {
 	return l.newest(ctx, fmt.Sprintf("post @%d", sequence), l.subject(Post, "", strconv.FormatUint(sequence, 10)+".*"))
 }

@@ -105,7 +105,8 @@ func New(opts Options) (*Deliverer, error) {
 	return &Deliverer{opts: opts, lanes: map[string]running{}}, nil
 }
 
-// Pulling reports whether links are being taken from the outbox of every instance that is not held back.
+// Pulling reports whether links are being taken from the outbox of every instance that is not held back. It is true without lanes, as
+// before the first catalog: readiness asks for the catalog itself.
 func (d *Deliverer) Pulling() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -121,8 +121,9 @@ func (h *health) disable(disabled bool) {
 	})
 }
 
-// park holds links back until a probe is answered. Several attempts of one lane may park it at once; the first one does. news is true when the reason differs from that of the last park. An instance
-// may answer probes and still refuse every link for the same reason; then the pauses between probes grow.
+// park holds links back until a probe is answered. Several attempts of one lane may park it at once; the first one does. news is true
+// when the reason differs from that of the last park. An instance may answer probes and still refuse every link for the same reason;
+// then the pauses between probes grow.
 func (h *health) park(o Outcome) (news bool) {
 	h.change(func() {
 		if h.parked && h.parkedFor == o.Code {
@@ -139,10 +140,12 @@ func (h *health) park(o Outcome) (news bool) {
 	return news
 }
 
-// scheduleProbe sets when a parked instance is probed next. The lock is held.
+// scheduleProbe sets when a parked instance is probed next: not before the end of a throttling. The lock is held.
 func (h *health) scheduleProbe(pause time.Duration) {
 	now := h.now()
-	h.next = now.Add(bus.Spread(pause))
+	if h.next = now.Add(bus.Spread(pause)); h.next.Before(h.throttled) {
+		h.next = h.throttled
+	}
 	if h.parkedFor == "" {
 		return // parked since the start, without a reason to show
 	}
@@ -232,7 +235,8 @@ func (h *health) organization() dynamics.Organization {
 }
 
 // state reports whether links may be sent. If not, wait is the time until that can change by itself, 0 when unknown, and changed
-// is closed when something else changes it. A throttling whose time is over ends here.
+// is closed when something else changes it. A throttling whose time is over ends here, whoever looks first; expire looks when nobody
+// else does.
 func (h *health) state() (open bool, wait time.Duration, changed <-chan struct{}) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

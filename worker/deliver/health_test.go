@@ -122,7 +122,7 @@ func TestALaterThrottlingByAnotherWorkerStaysInTheStatus(t *testing.T) {
 func TestAProbeThatIsThrottledIsRepeatedNoSoonerThanAllowed(t *testing.T) {
 	t.Parallel()
 	inBubble(t, &dynamics.Error{Status: 429, RetryAfter: 10 * time.Minute}, func(b *bubble) {
-		b.pass(7 * time.Minute)
+		b.pass(10*time.Minute - time.Second)
 		if n := len(b.instance.times()); n != 1 {
 			t.Errorf("%d probes within the time that it asked for", n)
 		}
@@ -133,6 +133,23 @@ func TestAProbeThatIsThrottledIsRepeatedNoSoonerThanAllowed(t *testing.T) {
 		}
 		b.instance.answers(nil)
 		b.opens()
+	})
+}
+
+func TestAParkedInstanceIsNotProbedWhileItIsThrottled(t *testing.T) {
+	t.Parallel()
+	inBubble(t, nil, func(b *bubble) {
+		b.opens()
+		b.Park("http-403", "no role")
+		b.Throttle(time.Hour) // says a link that was under way
+		n := len(b.instance.times())
+		b.pass(time.Hour - time.Second)
+		if more := len(b.instance.times()) - n; more != 0 {
+			t.Errorf("%d probes within the time that it asked for", more)
+		}
+		if took := b.opens(); took > time.Second {
+			t.Errorf("open %s after that time", took)
+		}
 	})
 }
 

@@ -123,7 +123,9 @@ func (l *lane) attempt(ctx context.Context, d bus.Delivery) (entry ledger.Entry,
 	return entry, err
 }
 
-// look reads the link of an entry from the ledger, and returns an error when there is nothing to send.
+// look reads the link of an entry from the ledger, and returns an error when there is nothing to send: errSuperseded when the post
+// has a newer link, or one to another instance; errRepeated when the link is finished; errDeleted when the instance is gone; a
+// foreignError when the ledger knows less than the entry, as after a restore of an old backup; a postponedError when NATS failed.
 func (l *lane) look(ctx context.Context, waiting outbox.Entry) (ledger.Entry, error) {
 	entry, err := l.Ledger.Find(ctx, waiting.Post)
 	if errors.Is(err, ledger.ErrNotFound) {
@@ -171,7 +173,9 @@ func (l *lane) confirmDeleted(ctx context.Context) error {
 	return postponedError{err}
 }
 
-// create makes the record. A crash in it is an error of this link, not of the process.
+// create makes the record, with one request when the client remembers the author of the post, else with several; attemptTime bounds
+// them together. It may be repeated, also by two workers at once: every record has a GUID that follows from the link or the author.
+// A crash in it is an error of this link, not of the process.
 func (l *lane) create(ctx context.Context, entry ledger.Entry, data []byte) (err error) {
 	defer func() {
 		if crash := recover(); crash != nil {
@@ -203,7 +207,8 @@ func (l *lane) backlink(post ledger.Key) string {
 	return l.PostsURL + post.PathName()
 }
 
-// apply carries out an outcome. It returns an error when NATS failed; the entry is then delivered again.
+// apply carries out an outcome. It returns an error when NATS failed, or when another worker moved the link first; the entry is then
+// delivered again, so that the ack always comes last.
 func (l *lane) apply(ctx context.Context, d bus.Delivery, entry ledger.Entry, o Outcome, began time.Time) (bus.Settlement, error) {
 	if o.Verdict == Retry || o.Verdict == Park || o.Verdict == Throttle {
 		l.Metrics.failures.WithLabelValues(l.instance.Name, o.Verdict.String()).Inc()
@@ -245,7 +250,9 @@ func (l *lane) apply(ctx context.Context, d bus.Delivery, entry ledger.Entry, o 
 	}
 }
 
-// retry counts the attempt and puts the link off. The delay grows with the number of attempts.
+// retry counts the attempt and puts the link off. The delay grows with the number of attempts. The count is kept in the ledger:
+// NATS also counts deliveries that made no attempt, as while the instance is parked. Of two workers that failed with the same link
+// at once, one counts.
 func (l *lane) retry(ctx context.Context, entry ledger.Entry, o Outcome, began time.Time) (bus.Settlement, error) {
 	l.health.failed(o.Reason)
 	attempt := entry.Current().Attempts + 1

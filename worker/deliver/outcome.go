@@ -101,7 +101,7 @@ type crashError struct {
 
 func (e *crashError) Error() string { return fmt.Sprintf("crash: %v", e.value) }
 
-// failing is for how long the attempts of a link have failed, and for how long they may.
+// failing is for how long the attempts of a link have failed, and for how long they may. The zero value never expires.
 type failing struct{ age, most time.Duration }
 
 // classify decides what follows from the end of an attempt. It is the only place that does, and what it does not know means

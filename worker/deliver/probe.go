@@ -27,14 +27,15 @@ func (h *health) run(ctx context.Context, ask func(context.Context) (dynamics.Or
 	running.Wait()
 }
 
-// probe asks the instance, whenever it is parked, again and again whether it answers.
+// probe asks the instance, whenever it is parked, again and again whether it answers. A probe that cannot tell, as after a timeout,
+// counts as refused: the instance stays parked, and the next probe follows after the pause. After a 429 the pause is about
+// as long as it asks for, if that is longer.
 func (h *health) probe(ctx context.Context, ask func(context.Context) (dynamics.Organization, error)) {
 	for h.waitForProbe(ctx) == nil {
 		org, err := ask(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		var least time.Duration
 		switch o := classify(err, failing{}); o.Verdict {
 		case Linked:
 			h.answered(org)
@@ -43,23 +44,27 @@ func (h *health) probe(ctx context.Context, ask func(context.Context) (dynamics.
 		case Throttle:
 			h.log.Info("the instance is throttled", zap.Duration("delay", o.Wait))
 			h.throttle(o.Wait)
-			least = o.Wait
 		default:
 			if h.park(o) {
 				h.log.Error("the instance is parked: nothing is sent, nothing is lost", zap.String("code", o.Code), zap.String("reason", o.Reason))
 			}
 		}
-		h.change(func() { h.scheduleProbe(max(h.pause, least)) })
+		h.change(func() { h.scheduleProbe(h.pause) })
 	}
 }
 
-// waitForProbe blocks while the instance is not parked, is disabled, or was probed a short while ago. The error is the
+// waitForProbe blocks while the instance is not parked, is disabled or throttled, or was probed a short while ago. The error is the
 // context's.
 func (h *health) waitForProbe(ctx context.Context) error {
 	for {
 		h.mu.Lock()
-		needed, wait, changed := h.parked && !h.disabled, h.next.Sub(h.now()), h.changed
-		if needed && (h.asked || wait <= 0) {
+		needed, changed := h.parked && !h.disabled, h.changed
+		wait := h.next.Sub(h.now())
+		if h.asked {
+			wait = 0
+		}
+		wait = max(wait, h.throttled.Sub(h.now()))
+		if needed && wait <= 0 {
 			h.asked = false
 			h.mu.Unlock()
 			return ctx.Err()
@@ -107,7 +112,8 @@ func (h *health) listen(ctx context.Context) {
 	}
 }
 
-// writePending writes the queued changes of the status. Deliveries go on when that fails.
+// writePending writes the queued changes of the status, in their order. Deliveries go on when that fails: the changes are put back
+// before those that came meanwhile, and tried again. What is pending when ctx ends is not written.
 func (h *health) writePending(ctx context.Context) {
 	for {
 		select {

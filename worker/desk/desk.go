@@ -80,7 +80,8 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Desk is where people work. It is safe for concurrent use.
+// Desk is where people work. It is safe for concurrent use: its parts share Options and keep no state of their own. Whatever waits
+// for NATS or an instance ends with ctx.
 type Desk struct {
 	Posts     *Posts
 	Links     *Links
@@ -98,14 +99,16 @@ func New(opts Options) (*Desk, error) {
 	return &Desk{Posts: all, Links: links, Letters: &Letters{&opts, links}, Instances: &Instances{&opts}}, nil
 }
 
-// Page is a part of a list.
+// Page is a part of a list. Rows may be fewer than the limit, or none, although there is a next page: a filtered list looks through a
+// bounded number of posts or links for each page.
 type Page[T any] struct {
 	Rows []T
 	Next uint64 // where the next page begins; 0 when there is none
 }
 
 // homes say in which instance of the catalog in force a link lives. An instance is known by its organization in Dynamics and not
-// by its name, so that links survive a rename, and a new organization under an old name does not inherit them.
+// by its name, so that links survive a rename, and a new organization under an old name does not inherit them. It costs a read of
+// NATS for each instance, so lists ask once for a page.
 func (o *Options) homes(ctx context.Context) (instance.Homes, error) {
 	revision, err := o.Catalog.Current(ctx)
 	if errors.Is(err, catalog.ErrEmpty) {

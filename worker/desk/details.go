@@ -22,8 +22,11 @@ type Details struct {
 }
 
 // Details reads the record of a post's link, at this moment: the target record once Dynamics made one, else the social
-// activity. Values are never cached. A record that is
-// gone makes the link broken; an instance that does not answer changes nothing.
+// activity. Values are never cached. A record that is gone makes the link broken; an instance that does not answer changes nothing.
+//
+// Refusals are those of Posts.Find, and RefusedNotLinked, RefusedStillQueued, RefusedInstanceUnknown, RefusedInstanceDisabled,
+// RefusedInstanceDown, RefusedSocialData and RefusedRecordGone; RefusedAlreadyLinked says that the post was linked anew meanwhile.
+// They carry the entry of the post where there is one.
 func (l *Links) Details(ctx context.Context, post string) (Details, error) {
 	entry, err := l.linked(ctx, post)
 	if err != nil {
@@ -95,7 +98,8 @@ func (l *Links) look(ctx context.Context, link *ledger.Link, in dynamics.Instanc
 	return finding{record: record, url: client.RecordURL(record.Entity, record.ID)}, nil
 }
 
-// noteTarget notes the target record of a link where it was seen for the first time.
+// noteTarget notes the target record of a link where it was seen for the first time. From then on an activity that has lost its
+// target record counts as broken, and not as one that Dynamics has not converted yet.
 func (l *Links) noteTarget(ctx context.Context, entry ledger.Entry, found finding) (ledger.Entry, error) {
 	if !found.record.Converted || entry.Current().RecordID != uuid.Nil {
 		return entry, nil

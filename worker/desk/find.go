@@ -38,7 +38,8 @@ func (p *Posts) Find(ctx context.Context, name string) (Post, error) {
 	return post, err
 }
 
-// find is Find but for the present name of the link's instance.
+// find is Find but for the present name of the link's instance. An id may hold a slash itself, so a name with a slash is first taken
+// as an id, and as network and id when no post has that id.
 func (p *Posts) find(ctx context.Context, name string) (Post, error) {
 	switch {
 	case strings.HasPrefix(name, bySequence):
@@ -128,7 +129,8 @@ func (p *Posts) withID(ctx context.Context, w wanted) (Post, error) {
 	return Post{}, refuse(RefusedPostAmbiguous, "several networks have a post %s; name one of: %s", w.id, strings.Join(keys, ", "))
 }
 
-// withEntry reads the post of a ledger entry from the stream, if it is still there.
+// withEntry reads the post of a ledger entry from the stream, if it is still there. Without it Data and Content are nil; the ledger
+// remembers for longer than the stream keeps posts.
 func (p *Posts) withEntry(ctx context.Context, entry ledger.Entry) (Post, error) {
 	forgotten := Post{Key: entry.Post, Sequence: entry.Sequence, Entry: &entry, GivenByHand: entry.Sequence == 0}
 	if forgotten.GivenByHand {
@@ -149,7 +151,8 @@ func (p *Posts) withEntry(ctx context.Context, entry ledger.Entry) (Post, error)
 	return post, nil
 }
 
-// scan looks through the newest posts of the stream for one that was never linked.
+// scan looks through the newest posts of the stream for one that was never linked. Nothing indexes the stream by id, so the bound is
+// what keeps one request from reading all of it; an older post is found by its sequence.
 func (p *Posts) scan(ctx context.Context, w wanted) (Post, error) {
 	var found Post
 	left := scanned

@@ -15,7 +15,11 @@ import (
 )
 
 // Instances shows how instances are, and makes the changes of the catalog that first ask Dynamics which record types and
-// fields there are. Other changes go to the catalog itself. Errors are refusals, or those of catalog.Store.Change.
+// fields there are. Other changes go to the catalog itself. Errors are refusals, or those of catalog.Store.Change. But for Status, an
+// instance that the catalog does not have is a *catalog.NotFoundError.
+//
+// Dynamics is asked before the commit and not during it, since a commit runs again after a lost race. A record type that is deleted
+// in Dynamics in between comes into the catalog, and the next Refresh finds that it is missing.
 type Instances struct{ opts *Options }
 
 // Status is how an instance is, for people.
@@ -54,7 +58,8 @@ func (i *Instances) LinkCounts(ctx context.Context) (map[string]int, error) {
 	return counts, err
 }
 
-// Offered lists the record types that may be added to an instance: those that can be the record of a social activity.
+// Offered lists the record types that may be added to an instance: those that can be the record of a social activity. A disabled
+// instance is asked too. The refusal is RefusedInstanceDown or RefusedSocialData.
 func (i *Instances) Offered(ctx context.Context, name string) ([]dynamics.RecordType, error) {
 	client, _, err := i.client(ctx, name)
 	if err != nil {
@@ -83,7 +88,8 @@ func (i *Instances) Fields(ctx context.Context, name, entity string) ([]dynamics
 	return fields, nil
 }
 
-// AddEntity configures a record type, if the instance offers it and has its fields.
+// AddEntity configures a record type, if the instance offers it and has its fields; else it is RefusedEntityUnrelated or
+// RefusedFieldUnknown. An entity that is configured already is a *catalog.ExistsError.
 func (i *Instances) AddEntity(ctx context.Context, by catalog.Commit, name string, entity dynamics.Entity) (*catalog.Revision, error) {
 	offered, err := i.Offered(ctx, name)
 	if err != nil {
@@ -127,7 +133,11 @@ func (i *Instances) haveFields(ctx context.Context, name, entity string, fields 
 }
 
 // Delete takes an instance out of the catalog. Its links are forgotten, so that their posts can be linked elsewhere, until the
-// same organization is added again; links that still wait for it become dead letters. Nothing changes in Dynamics.
+// same organization is added again; links that still wait for it become dead letters. Nothing changes in Dynamics. The error is a
+// *catalog.InUseError while active rules link there.
+//
+// The catalog is changed first. When the status cannot be deleted afterwards, the revision is returned beside the error: the
+// instance is gone, and a later one of that name starts with the old status.
 func (i *Instances) Delete(ctx context.Context, by catalog.Commit, name string) (*catalog.Revision, error) {
 	revision, err := i.change(ctx, by, func(c *catalog.Catalog) error { return c.DeleteInstance(name) })
 	if err != nil {

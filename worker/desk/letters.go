@@ -55,6 +55,9 @@ func unknownLetter(err error) error {
 // Redrive sends a dead letter on its way again. A post goes back into the stream, to be read and matched like a new one; a link
 // is made again, as the next generation, to where it was to go. The entry is that of the link; zero for a post. The letter
 // is dropped once the new attempt is safe.
+//
+// A crash before the drop leaves the letter. To redrive it a second time is harmless: a link that went on is
+// RefusedAlreadyLinked, and a post that was linked since is known to the ledger.
 func (l *Letters) Redrive(ctx context.Context, sequence uint64, by string) (ledger.Entry, error) {
 	letter, err := l.Show(ctx, sequence)
 	if err != nil {
@@ -119,7 +122,8 @@ func (l *Letters) relink(ctx context.Context, letter deadletter.Letter, by strin
 	})
 }
 
-// Drop deletes a dead letter for good. A link stays dead in the ledger.
+// Drop deletes a dead letter for good, and with it the last copy of a post that the posts stream has forgotten. A link stays dead in
+// the ledger. The refusal is RefusedLetterUnknown.
 func (l *Letters) Drop(ctx context.Context, sequence uint64) error {
 	return unknownLetter(l.opts.Letters.Drop(ctx, sequence))
 }

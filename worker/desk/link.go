@@ -25,6 +25,9 @@ type Request struct {
 // Link queues a link of a post, and does not wait for its delivery; Await does. Everything that can be refused is asked for before
 // the first write: the post, the place, the notes, whether the post is free, whether the organization takes social data. The
 // post's link, if it has one already, is in the refusal.
+//
+// After an error of NATS the link may have been queued or not: package worker says what is left after each write. To ask again is
+// harmless, because a post has one active link at most.
 func (l *Links) Link(ctx context.Context, r Request) (ledger.Entry, error) {
 	post, err := l.post(ctx, r)
 	if err != nil {
@@ -84,7 +87,8 @@ type place struct {
 	entity   string
 }
 
-// choose finds the place of a link, by the names of its instance and entity or by default.
+// choose finds the place of a link, by the names of its instance and entity or by default. The catalog is read from NATS and not from
+// what this worker follows, which may be a moment older than what the person has seen.
 func (o *Options) choose(ctx context.Context, instance, entity string) (place, error) {
 	revision, err := o.Catalog.Current(ctx)
 	if errors.Is(err, catalog.ErrEmpty) {
@@ -135,7 +139,9 @@ func names(entities []dynamics.Entity) string {
 }
 
 // free makes sure that the post can be linked: that it has no active link, or one that turns out to be broken, or whose
-// instance was deleted. Then the link is moved to broken, and the post has the entry as it is afterwards.
+// instance was deleted. Then the link is moved to broken, and the post has the entry as it is afterwards. The instance is asked, so
+// that a person who deleted the record in Dynamics can link the post again at once. An instance that does not answer leaves the
+// link as it is: a second record beside the first would be worse than a refusal.
 func (l *Links) free(ctx context.Context, post *Post) error {
 	if post.Entry == nil || !post.Entry.Active() {
 		return nil
@@ -190,7 +196,8 @@ func alreadyLinked(entry ledger.Entry) error {
 }
 
 // takesSocialData asks an instance whether it takes social data, so that a person reads the refusal at once and not in a dead
-// letter. One that does not answer may: the link waits in its outbox.
+// letter. One that does not answer may: the link waits in its outbox. So may one whose setting our user may not read; the answer to
+// the delivery shows it then.
 func (l *Links) takesSocialData(ctx context.Context, in dynamics.Instance) error {
 	client, err := l.opts.client(in)
 	if err != nil {
@@ -236,7 +243,9 @@ func (l *Links) queue(ctx context.Context, post Post, d ledger.Decision) (ledger
 	return entry, nil
 }
 
-// decide keeps a decision whose link, the current one of next, is in the outbox already.
+// decide keeps a decision whose link, the current one of next, is in the outbox already. A lane may take it from there before the
+// ledger is written, and then writes the decision itself. Of two people who queued the same generation one wins. The entry of the
+// other stays in the outbox, and the lane that takes it makes no second record of it.
 func (l *Links) decide(ctx context.Context, seen, next ledger.Entry, d ledger.Decision) (ledger.Entry, error) {
 	entry, err := l.opts.Ledger.Decide(ctx, seen, d)
 	if !errors.Is(err, ledger.ErrStale) && !errors.Is(err, ledger.ErrActive) {
@@ -254,7 +263,7 @@ func (l *Links) decide(ctx context.Context, seen, next ledger.Entry, d ledger.De
 }
 
 // Await waits until the newest link of an entry is not queued any more, and returns the entry as it is then; as it was when ctx
-// ends before.
+// ends before, or NATS fails. Without a deadline in ctx it may wait for days, as for an instance that is parked.
 func (l *Links) Await(ctx context.Context, entry ledger.Entry) ledger.Entry {
 	id := entry.Current().ID
 	now, err := l.opts.Ledger.Await(ctx, entry.Post, func(e ledger.Entry) bool {

@@ -21,7 +21,7 @@ type Links struct {
 	posts *Posts
 }
 
-// Link is a link with the entry of its post and its present instance.
+// Link is a link with the entry of its post and its present instance. Link.Link points into Entry.Links.
 type Link struct {
 	Entry     ledger.Entry // of its post
 	Link      *ledger.Link // the link itself; in lists the newest of its post
@@ -41,7 +41,8 @@ func (f LinkFilter) takes(l Link) bool {
 		(f.Rule == "" || f.Rule == l.Link.Rule)
 }
 
-// List lists the newest links of posts whose last change is below a cursor (0: from the newest on), at most limit of them. The
+// List lists the newest links of posts whose last change is below a cursor (0: from the newest on), at most limit of them. Links of
+// earlier generations are in the entries of their posts. The
 // order is that of the changes of entries: a link that moves while somebody turns pages comes to the front and is not seen again.
 func (l *Links) List(ctx context.Context, f LinkFilter, below uint64, limit int) (Page[Link], error) {
 	var page Page[Link]
@@ -91,7 +92,8 @@ func (l *Links) Find(ctx context.Context, name string) (Link, error) {
 	return found, err
 }
 
-// withID looks for a link of any generation; Link is nil when there is none.
+// withID looks for a link of any generation; Link is nil when there is none. The ledger is keyed by post, so the newest changes are
+// read one by one. Only scanned of them are, and an older link is found by its post.
 func (l *Links) withID(ctx context.Context, id uuid.UUID) (Link, error) {
 	var found Link
 	homes, err := l.opts.homes(ctx)
@@ -124,7 +126,8 @@ func (l *Links) withID(ctx context.Context, id uuid.UUID) (Link, error) {
 }
 
 // Unlink removes the link of a post, for good: the notes are deleted, the record in Dynamics stays, and the post can be linked
-// again to a new one. A link that still waits to be delivered is refused, since its record may be in the making.
+// again to a new one. A link that still waits to be delivered is refused, since its record may be in the making: RefusedStillQueued.
+// Any other state than linked is RefusedNotLinked. The instance is not asked and may be down, disabled or deleted.
 func (l *Links) Unlink(ctx context.Context, post, by string) (ledger.Entry, error) {
 	entry, err := l.linked(ctx, post)
 	if err != nil {
@@ -178,7 +181,7 @@ func mustBeLinked(entry ledger.Entry) error {
 }
 
 // move brings the linked link of an entry to a new state, and publishes it. A change that came between is read again: the link
-// moves if it is still linked.
+// moves if it is still linked. Else the entry is returned as it is now, with a refusal. Lost races are tried again until ctx ends.
 func (l *Links) move(ctx context.Context, entry ledger.Entry, step ledger.Step) (ledger.Entry, error) {
 	id := entry.Current().ID
 	for {

@@ -86,7 +86,8 @@ func (f PostFilter) takesUnlinked() bool {
 
 // List lists posts below a sequence (0: from the newest on), at most limit of them. It reads the stream backwards and asks the
 // ledger for each post, so it bounds how many it looks through: a page with few rows, or none, may have a next one. Posts that
-// arrive meanwhile do not shift the pages, because a page begins at a sequence and not at a count.
+// arrive meanwhile do not shift the pages, because a page begins at a sequence and not at a count. Dead letters of posts are asked
+// for only when there are any and the filter may take such a post, since each costs one more request.
 func (p *Posts) List(ctx context.Context, f PostFilter, below uint64, limit int) (Page[Post], error) {
 	var page Page[Post]
 	homes, err := p.opts.homes(ctx)
@@ -123,7 +124,8 @@ func (p *Posts) List(ctx context.Context, f PostFilter, below uint64, limit int)
 	return page, err
 }
 
-// decode is the post that a message of the stream holds, without what else is known of it.
+// decode is the post that a message of the stream holds, without what else is known of it. A post that cannot be decoded keeps Data
+// and gets a Problem, and a Key if its id can be read, so that people can find it.
 func decode(m bus.Message) Post {
 	post := Post{Sequence: m.Sequence, At: m.At, Data: m.Data}
 	content, err := payload.DecodePost(m.Data)

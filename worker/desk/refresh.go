@@ -19,7 +19,8 @@ type Refreshed struct {
 	Kept         []Missing // gone in Dynamics, but an active rule needs the entity
 }
 
-// Missing is an entity, or a field of one, that the catalog has and Dynamics has not.
+// Missing is an entity, or a field of one, that the catalog has and Dynamics has not, or does not show to our user. Fields are taken
+// out of the catalog in any case, since no rule depends on them.
 type Missing struct {
 	Entity string   `json:"entity"`
 	Field  string   `json:"field,omitempty"` // empty when the whole entity is gone
@@ -28,8 +29,8 @@ type Missing struct {
 
 // Refresh reads again what Dynamics has, and takes configured entities and fields out of the catalog that are gone. An entity
 // that an active rule uses is kept, and remembered as missing. An instance that was parked is sent links again, unless its
-// organization refuses social data. All questions are asked before the catalog is changed: of a refresh that fails half-way, nothing
-// is changed.
+// organization refuses social data. All questions are asked before the catalog is changed: when one of them fails, nothing is
+// changed. The status is written last. When that fails, what was found is returned beside the error.
 func (i *Instances) Refresh(ctx context.Context, by catalog.Commit, name string) (Refreshed, error) {
 	client, configured, err := i.client(ctx, name)
 	if err != nil {
@@ -89,7 +90,8 @@ func present(ctx context.Context, client *dynamics.Client, configured dynamics.I
 }
 
 // prune takes out of an instance what Dynamics has not. Entities that came into the catalog after Dynamics was asked stay. It may be
-// called again with a newer catalog, when the compare-and-set was lost.
+// called again with a newer catalog, when the compare-and-set was lost. What an active rule uses is kept, because the guard would
+// refuse the whole commit otherwise.
 func prune(c *catalog.Catalog, name string, present map[string][]string) (removed, kept []Missing, err error) {
 	in, err := c.Instance(name)
 	if err != nil {

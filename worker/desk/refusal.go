@@ -38,7 +38,7 @@ const (
 )
 
 // Refusal says why something that a person asked for cannot be done, and what to do instead. Nothing was changed, except that
-// a link may have been found broken.
+// a link may have been found broken. Callers branch on Kind; Text may change, and may quote what Dynamics answered.
 type Refusal struct {
 	Kind  string        // one of the kinds above
 	Text  string        // for people

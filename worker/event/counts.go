@@ -21,7 +21,9 @@ const (
 
 // Counts count for each rule what became of the posts that it took in the past 7 days. They are read from the stream of
 // events, so that every worker knows what all workers did. They are for people: an event that was published twice, minutes
-// apart, is counted twice.
+// apart, is counted twice. After a start they grow until the events that are kept have been read.
+//
+// The mutex guards rules alone. They hold at most 168 hours for each rule; a rule that left the catalog stays until a restart.
 type Counts struct {
 	events *Events
 	log    *zap.Logger
@@ -134,7 +136,8 @@ func (c *Counts) add(rule string, at time.Time, change func(*Count)) {
 // oldest is the hour from which on posts are counted.
 func (c *Counts) oldest() int64 { return c.now().Unix()/3600 - countedHours + 1 }
 
-// Rule returns the counts of a rule.
+// Rule returns the counts of a rule; zero for one without events. Any goroutine may call it, also before Run. A record, or a dead
+// link, counts in the hour in which the link was decided, and not in that of its delivery.
 func (c *Counts) Rule(name string) Count {
 	c.mu.Lock()
 	defer c.mu.Unlock()

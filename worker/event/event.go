@@ -2,7 +2,8 @@
 // counts for each rule what became of the posts that it took.
 //
 // Events are a record of what the ledger says already, for statistics and live views. They are delivered at least once; a
-// link's id and its state together name a change. They are kept for DefaultAge.
+// link's id and its state together name a change. They are kept for DefaultAge. The changes of one link may come in another order
+// than they happened: a link can be delivered before the matcher has published that it is queued.
 package event
 
 import (
@@ -78,7 +79,8 @@ func Open(ctx context.Context, b *bus.Bus, age time.Duration) (*Events, error) {
 func (e *Events) stream() string          { return e.bus.StreamName("EVENTS") }
 func (e *Events) failuresSubject() string { return e.bus.Subject("events", "rules", "failed") }
 
-// Publish publishes a change of a link. Publishing it again within minutes is harmless.
+// Publish publishes a change of a link, and waits until NATS has it. Publishing it again within two minutes is harmless; later, a
+// second event of the same change is kept. Where NATS did not answer, the error matches bus.ErrUnreachable.
 func (e *Events) Publish(ctx context.Context, event Event) error {
 	subject := e.bus.Subject("events", "link", bus.Token(string(event.State)), bus.Token(event.Instance))
 	return e.publish(ctx, subject, event.ID.String()+"-"+string(event.State), event)
@@ -110,8 +112,8 @@ func (e *Events) Newest(ctx context.Context) (uint64, error) {
 }
 
 // Follow calls visit with the changes of links behind a sequence (0: all that are kept), and with those that come, until ctx
-// ends or visit returns an error. It goes on after NATS was lost; the error is bus.ErrStreamGone when the events were deleted. An event
-// that cannot be read is passed over.
+// ends, which is no error, or visit returns an error. It goes on after NATS was lost; the error is bus.ErrStreamGone when the events
+// were deleted. An event that cannot be read is passed over.
 func (e *Events) Follow(ctx context.Context, after uint64, visit func(Event) error) error {
 	start := bus.Start{After: after}
 	if after == 0 {

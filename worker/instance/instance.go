@@ -85,7 +85,9 @@ func (s *Statuses) read(ctx context.Context, instance string) (status Status, re
 // lostRace is the pause after a race that was lost to somebody else.
 const lostRace = 10 * time.Millisecond
 
-// Update changes the status of an instance by compare-and-set. change is called again when somebody else wrote in between.
+// Update changes the status of an instance by compare-and-set. change is called again when somebody else wrote in between, so it
+// must depend on its argument alone. A lost race is tried again without limit, until ctx ends. Where there is no status yet, change
+// gets the zero value.
 func (s *Statuses) Update(ctx context.Context, instance string, change func(*Status)) error {
 	for {
 		status, revision, err := s.read(ctx, instance)
@@ -114,7 +116,7 @@ func (s *Statuses) Update(ctx context.Context, instance string, change func(*Sta
 	}
 }
 
-// Forget deletes the status of an instance.
+// Forget deletes the status of an instance. It is no error when there is none.
 func (s *Statuses) Forget(ctx context.Context, instance string) error {
 	if err := s.kv.Purge(ctx, instance); err != nil {
 		return fmt.Errorf("forget the status of instance %s: %w", instance, bus.Unreachable(err))
@@ -169,7 +171,8 @@ func (s *Statuses) Homes(ctx context.Context, instances []string) (Homes, error)
 	return h, nil
 }
 
-// Of is the name of the instance that a link belongs to now; false when it is not in the catalog.
+// Of is the name of the instance that a link belongs to now; false when it is not in the catalog. A link that was not delivered yet
+// has no organization, and goes by the name of its instance; so does any link of an instance that was never seen.
 func (h Homes) Of(link *ledger.Link) (string, bool) {
 	organization, ok := h.organization[link.Instance]
 	if ok && organization == link.Organization { // also where two names lead to one organization

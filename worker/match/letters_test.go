@@ -28,7 +28,10 @@ func TestAPostThatCannotBeMatchedIsADeadLetter(t *testing.T) {
 		"a broken field beside its id":     {post: `{"post":{"id":1,"source":7}}`, code: deadletter.CodeUndecodable, reason: "post.source", key: ledger.Key{PostID: "1"}},
 		"a broken field beside the source": {post: `{"post":{"id":1,"source":{"param":"Twitter"},"content":7}}`, code: deadletter.CodeUndecodable, reason: "post.content", key: key(1)},
 		"a crash":                          {post: post(1, "negative"), crash: true, code: deadletter.CodeCrashed, reason: "crash: ", key: key(1), stack: true},
-		"one that is too large to travel":  {post: large(1), code: deadletter.CodeTooLarge, reason: "raise max_payload", key: key(1)},
+		"a crash over an id with blanks": {
+			post: strings.Replace(post(1, "negative"), `"id":1`, `"id":" 1 "`, 1), crash: true, code: deadletter.CodeCrashed, reason: "crash: ", key: key(1), stack: true,
+		},
+		"one that is too large to travel": {post: large(1), code: deadletter.CodeTooLarge, reason: "raise max_payload", key: key(1)},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -89,11 +89,11 @@ func New(opts Options) (*Matcher, error) {
 	return &Matcher{opts: opts, log: opts.Log.Named("match"), notices: newNotices(opts.Now), failed: map[string]int{}}, nil
 }
 
-// Pulling reports whether posts are being taken from the stream.
+// Pulling reports whether posts are being taken from the stream. Any goroutine may call it. It is false before the first catalog.
 func (m *Matcher) Pulling() bool { return m.pulling.Load() }
 
-// Run matches posts, from the first catalog on until ctx ends, then lets those under way finish. It returns nil: while NATS is away
-// it waits.
+// Run matches posts, from the first catalog on until ctx ends, then lets those under way finish within Options.Drain. Posts that were
+// taken ahead are given back to NATS at once. It returns nil: while NATS is away it waits.
 func (m *Matcher) Run(ctx context.Context) error {
 	select {
 	case <-m.opts.Catalog.Ready():
@@ -139,22 +139,24 @@ func (m *Matcher) handle(ctx context.Context, d bus.Delivery) bus.Settlement {
 	return bus.Again(bus.Spread(retryPause))
 }
 
-// place brings one post to its place. A crash on the way makes a dead letter of it.
+// place brings one post to its place. A crash on the way makes a dead letter of it. Only a post that is delivered again is looked up
+// in the ledger first: a look-up for every post would cost a round trip for each. Where a rule matches, Freeze finds an earlier
+// decision anyway; the look-up is for a post that was decided and that no rule matches any more.
 func (m *Matcher) place(ctx context.Context, d bus.Delivery) (result string, err error) {
+	var post *payload.Post
 	defer func() {
 		if crash := recover(); crash != nil {
-			result, err = m.bury(ctx, d, resultCrashed, fmt.Sprintf("crash: %v", crash), string(debug.Stack()))
+			result, err = m.bury(ctx, d, post, resultCrashed, fmt.Sprintf("crash: %v", crash), string(debug.Stack()))
 		}
 	}()
-	post, err := payload.DecodePost(d.Data)
-	if err != nil {
-		return m.bury(ctx, d, resultUndecodable, err.Error(), "")
+	if post, err = payload.DecodePost(d.Data); err != nil {
+		return m.bury(ctx, d, nil, resultUndecodable, err.Error(), "")
 	}
 	if d.Times > 1 {
 		m.opts.Metrics.redelivered.Inc()
 		entry, err := m.opts.Ledger.Find(ctx, ledger.KeyOf(post))
 		if err == nil {
-			return m.queue(ctx, entry, d)
+			return m.queue(ctx, post, entry, d)
 		}
 		if !errors.Is(err, ledger.ErrNotFound) {
 			return "", err
@@ -177,7 +179,7 @@ func (m *Matcher) match(ctx context.Context, post *payload.Post, d bus.Delivery)
 	}
 	key, decision := ledger.KeyOf(post), decide(match.Rule, revision.ID)
 	if next := m.opts.Ledger.Next(ledger.Entry{Post: key, Sequence: d.Sequence}, decision); !m.opts.Outboxes.Fits(next, d.Data) {
-		return m.bury(ctx, d, resultTooLarge, fmt.Sprintf(
+		return m.bury(ctx, d, post, resultTooLarge, fmt.Sprintf(
 			"rule %s takes this post, but its %d bytes are too many to be queued; raise max_payload of NATS and redrive this letter",
 			match.Rule.Name, len(d.Data)), "")
 	}
@@ -188,7 +190,7 @@ func (m *Matcher) match(ctx context.Context, post *payload.Post, d bus.Delivery)
 	if frozen {
 		m.opts.Metrics.matches.WithLabelValues(match.Rule.Name).Inc()
 	}
-	return m.queue(ctx, entry, d)
+	return m.queue(ctx, post, entry, d)
 }
 
 func decide(rule *rules.Rule, revision string) ledger.Decision {
@@ -198,12 +200,13 @@ func decide(rule *rules.Rule, revision string) ledger.Decision {
 	}
 }
 
-// queue puts the post's link into its outbox, if it is still to be delivered. Doing it twice is harmless.
-func (m *Matcher) queue(ctx context.Context, entry ledger.Entry, d bus.Delivery) (result string, err error) {
+// queue puts the post's link into its outbox, if it is still to be delivered. Doing it twice is harmless: the lane that takes the
+// second entry finds the link finished. A full outbox is the error outbox.ErrFull, which puts the post off.
+func (m *Matcher) queue(ctx context.Context, post *payload.Post, entry ledger.Entry, d bus.Delivery) (result string, err error) {
 	if entry.Current().State == ledger.Queued {
 		err := m.opts.Outboxes.Put(ctx, entry, d.Data)
 		if errors.Is(err, outbox.ErrTooLarge) { // another form of the post, or max_payload, let the link into the ledger
-			return m.bury(ctx, d, resultTooLarge, fmt.Sprintf(
+			return m.bury(ctx, d, post, resultTooLarge, fmt.Sprintf(
 				"the link of this post to %s is queued, but the %d bytes of the post are too many to be sent along; if the link still "+
 					"waits, raise max_payload of NATS and redrive this letter, else drop the letter", entry.Current().Instance, len(d.Data)), "")
 		}
@@ -220,19 +223,20 @@ func (m *Matcher) queue(ctx context.Context, entry ledger.Entry, d bus.Delivery)
 	return resultMatched, nil
 }
 
-// bury makes a dead letter of a post, whose code is also its result. The post is acknowledged only when the letter is kept; its id
-// is read as far as that is possible, so that people find the letter under it.
-func (m *Matcher) bury(ctx context.Context, d bus.Delivery, code, reason, stack string) (result string, err error) {
+// bury makes a dead letter of a post, whose code is also its result. The post is acknowledged only when the letter is kept. The id of
+// a post that could not be decoded, which is nil, is read as far as that is possible, so that people find the letter under it.
+func (m *Matcher) bury(ctx context.Context, d bus.Delivery, post *payload.Post, code, reason, stack string) (result string, err error) {
 	letter := deadletter.Letter{Code: code, Reason: reason, Stack: stack, PostSequence: d.Sequence, Data: d.Data}
-	network, id := payload.Glance(d.Data)
-	if id != "" {
+	if post != nil {
+		letter.Post = ledger.KeyOf(post)
+	} else if network, id := payload.Glance(d.Data); id != "" {
 		letter.Post = ledger.Key{Network: network, PostID: id}
 	}
 	if err := m.opts.Letters.BuryPost(ctx, letter); err != nil {
 		return "", err
 	}
 	if due := m.notices.add(code, reason); due != nil {
-		example := []zap.Field{zap.Uint64("sequence", d.Sequence), zap.String("post_id", id)}
+		example := []zap.Field{zap.Uint64("sequence", d.Sequence), zap.String("post_id", letter.Post.PostID)}
 		if stack != "" {
 			example = append(example, zap.String("stack", stack))
 		}

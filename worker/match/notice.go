@@ -16,7 +16,8 @@ const (
 	otherReasons = "various"
 )
 
-// notices limit repeated log lines: each reason is logged at most once a minute, with the number of posts.
+// notices limit repeated log lines: each reason is logged at most once a minute, with the number of posts. The mutex guards known.
+// It holds mostReasons entries, and one more for each code.
 type notices struct {
 	now func() time.Time
 

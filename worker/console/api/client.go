@@ -1,6 +1,10 @@
 // Package api is the HTTP API of postlink without its server: paths, the resources that requests and answers carry, problems,
 // and a client. Server, command line and programs of others share it, so that they cannot differ. It imports nothing of
 // postlink and no server library.
+//
+// The types are version 1 of the API, as its paths say. A client passes over members that it does not know, so that a newer server
+// may add some. The doc tags become the descriptions of the OpenAPI document, and the limits in the other tags are what the server
+// checks; the client sends what it is given.
 package api
 
 import (
@@ -30,14 +34,16 @@ const (
 // ErrUnreachable is matched by errors of a server that does not answer, or not as a postlink does.
 var ErrUnreachable = errors.New("no postlink answers")
 
-// Client asks one server. It is safe for use by many goroutines.
+// Client asks one server. It is safe for use by many goroutines. It never tries again by itself: whether a request that failed may
+// be repeated depends on what it asks for.
 type Client struct {
 	base  *url.URL
 	token string
 	http  *http.Client
 }
 
-// New makes a client of the server at an http or https URL; token may be empty. It does not connect.
+// New makes a client of the server at an http or https URL; token may be empty. It does not connect. The error says what is wrong
+// with the URL or the token, and never holds the token. A proxy is taken from the environment, as usual.
 func New(server, token string) (*Client, error) {
 	base, err := url.Parse(server)
 	switch {
@@ -86,7 +92,7 @@ type Answer struct {
 
 var parameter = regexp.MustCompile(`\{[^}]*\}`)
 
-// Path fills the parameters of a pattern in, in order.
+// Path fills the parameters of a pattern in, in order. It panics when there are fewer values than parameters.
 func Path(pattern string, values ...string) string {
 	return parameter.ReplaceAllStringFunc(pattern, func(string) string {
 		value := values[0]
@@ -98,7 +104,9 @@ func Path(pattern string, values ...string) string {
 	})
 }
 
-// Do sends a request. A refusal comes back as *Problem; a server that does not answer matches ErrUnreachable.
+// Do sends a request and reads the whole answer, for three minutes at most; it cannot follow the stream of events. A refusal comes
+// back as *Problem. A server that does not answer, or that refuses in a way that is not postlink's, as a proxy does, matches
+// ErrUnreachable: a change may then have been made or not. When ctx ends, its error comes back as it is.
 func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
@@ -168,7 +176,8 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return fmt.Errorf("%w at %s: %w; is postlink serve running there, or does --server (POSTLINK_SERVER) name another?", ErrUnreachable, c.base, err)
 }
 
-// Send sends a request and decodes what comes back, with its ETag.
+// Send sends a request and decodes what comes back, with its ETag. Errors are those of Do. An answer without a body leaves the value
+// zero; one that cannot be decoded, such as the page of another server, matches ErrUnreachable.
 func Send[T any](ctx context.Context, c *Client, r Request) (value T, etag string, err error) {
 	answer, err := c.Do(ctx, r)
 	if err != nil {
@@ -190,6 +199,9 @@ func Get[T any](ctx context.Context, c *Client, path string) (value T, etag stri
 
 // Pages reads a paged list, up to limit items or to its end when limit is 0. Pages may be empty; each comes with the cursor of
 // what follows it, empty at the end.
+//
+// A page is asked for when the one before it was taken, so leaving the loop leaves the rest unread. After an error, which comes with
+// an empty page, there are no more. A cursor in the query is where reading begins; parameters that are empty are not sent.
 func Pages[T any](ctx context.Context, c *Client, path string, query url.Values, limit int) iter.Seq2[Page[T], error] {
 	return func(yield func(Page[T], error) bool) {
 		query := cloned(query)

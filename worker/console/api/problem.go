@@ -59,7 +59,8 @@ const (
 	KindLetterUnknown    = "dead-letter-absent"
 )
 
-// Problem says why a request was refused, as RFC 9457 has it. Type is stable; the texts are for people.
+// Problem says why a request was refused, as RFC 9457 has it. Type is stable; the texts are for people. Programs branch on Kind and
+// not on Status, which several kinds share. Errors, Rules, Link and Catalog are filled in by some kinds only.
 type Problem struct {
 	Type      string           `json:"type" example:"urn:postlink:problem:already-linked"`
 	Title     string           `json:"title" example:"The post is already linked"`

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Confirmation asks before something is destroyed.
+// Confirmation asks before something is destroyed. Its zero value asks.
 type Confirmation struct{ Yes bool }
 
 // Register adds the flag that answers in advance.
@@ -21,7 +21,9 @@ func (c *Confirmation) Register(cmd *cobra.Command) *cobra.Command {
 // ErrDeclined is the answer no.
 var ErrDeclined = errors.New("nothing was changed, as you answered")
 
-// Ask returns nil when the person agrees. Where nobody can be asked, only --yes agrees.
+// Ask returns nil when the person agrees, and ErrDeclined for any other answer, the end of input included. Where standard input is no
+// terminal it is a usage error that holds the question: a yes that is piped in may be meant for something else. Only --yes agrees
+// there. Ask blocks until there is an answer; reading a terminal cannot be interrupted, so the first Ctrl-C is noticed after it.
 func (c *Confirmation) Ask(cmd *cobra.Command, question string) error {
 	if c.Yes {
 		return nil

@@ -4,4 +4,7 @@
 //
 // Data goes to standard output, everything else to standard error. Text that strangers wrote passes through Harmless before it
 // is printed. The package knows no command and no resource of the API: a command gives it columns, rows and names.
+//
+// An error is printed once, by main: commands return errors and never print them. Message says what is printed, ExitCode with
+// which code the process ends. What a command prints as JSON is what the API answered, so that programs see one format.
 package cli

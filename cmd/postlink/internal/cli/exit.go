@@ -15,7 +15,7 @@ import (
 	"postlink/worker/console/api"
 )
 
-// Exit codes, the last two as in sysexits.h.
+// Exit codes, the last two as in sysexits.h. Scripts branch on them: 69 is worth trying again later, 2 and 78 are not.
 const (
 	ExitFine        = 0
 	ExitFindings    = 1  // what was asked for was refused or found wrong
@@ -24,7 +24,7 @@ const (
 	ExitConfig      = 78 // the configuration or a catalog is wrong
 )
 
-// CodedError is an error that knows its exit code.
+// CodedError is an error that knows its exit code, where the error itself does not say whose mistake it is. It reads as Err does.
 type CodedError struct {
 	Code int
 	Err  error
@@ -74,7 +74,8 @@ func Exists(what string, paths ...string) error {
 	return nil
 }
 
-// ListenError says why an address cannot be listened on, and what to do; code is that of where the address was written.
+// ListenError says why an address cannot be listened on, and what to do; code is that of where the address was written: ExitUsage
+// for a flag, ExitConfig for a configuration. flag names that place for people.
 func ListenError(code int, listen, flag string, err error) error {
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
@@ -96,6 +97,11 @@ func reason(err error) error {
 }
 
 // ExitCode is the one place that says which error ends with which code.
+//
+// The order matters. A code that a command gave counts first. A 503 comes before a catalog that is wrong and before errors of
+// reaching, since it is an answer: the server is there, and what it needs is not. Any other refusal is a finding, also for lack of
+// a token or role. Of several errors joined, the first case that any of them matches decides; of several refusals only the first is
+// looked at.
 func ExitCode(err error) int {
 	var (
 		coded    *CodedError
@@ -122,7 +128,9 @@ func ExitCode(err error) int {
 	}
 }
 
-// Message is an error with all that a refusal brings along, for people.
+// Message is an error with all that a refusal brings along, for people: on one line what happened, below it what is wrong where. It
+// ends with what a person needs next: where the token goes after a 401, the request id for the administrator after a 500. Errors
+// that were joined stand below each other.
 func Message(err error) string {
 	if several := joined(err); several != nil {
 		texts := make([]string, len(several))
@@ -168,7 +176,8 @@ func Message(err error) string {
 	return Harmless(strings.Join(lines, "\n"))
 }
 
-// joined returns the errors that errors.Join put together, nil for any other error.
+// joined returns the errors that errors.Join put together, nil for any other error. An error that fmt made with several %w has a text
+// of its own, which must not be taken apart; the texts differ then.
 func joined(err error) []error {
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok || errors.Join(several.Unwrap()...).Error() != err.Error() {

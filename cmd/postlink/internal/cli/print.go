@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Table says how a list of T is shown to people.
+// Table says how a list of T is shown to people. Programs get the T itself, as JSON.
 type Table[T any] struct {
 	Columns []Column
 	Row     func(T) []string // a cell for each column
@@ -17,7 +17,8 @@ type Table[T any] struct {
 }
 
 // Printer prints a list page by page, so that a long one needs no memory: for people as a table that fits the terminal, for
-// programs as {"items":[...],"next_cursor":"..."}.
+// programs as {"items":[...],"next_cursor":"..."}. End has to be called, or the JSON is not closed: a list that broke off in the middle
+// is no JSON, so that a program cannot take it for the whole.
 type Printer[T any] struct {
 	table     Table[T]
 	out, talk io.Writer
@@ -35,7 +36,7 @@ func NewPrinter[T any](cmd *cobra.Command, asJSON bool, t Table[T]) *Printer[T] 
 // Printed is how many items were printed so far.
 func (p *Printer[T]) Printed() int { return p.printed }
 
-// Page prints some more items.
+// Page prints some more items. The first page of a table prints the head and fixes the width of the columns for all that follow.
 func (p *Printer[T]) Page(items []T) error {
 	if p.json {
 		return p.array(items)
@@ -118,7 +119,8 @@ func List[T any](cmd *cobra.Command, asJSON bool, t Table[T], items []T) error {
 // Fact is one line of what is known of a single thing.
 type Fact struct{ Name, Value string }
 
-// Show prints one thing: as JSON, or the facts that are not empty. On a terminal a long value goes on below itself.
+// Show prints one thing: as JSON, or the facts that are not empty. On a terminal a long value goes on below itself. Facts may leave out
+// or reword parts of the thing; the JSON has all of it.
 func Show(cmd *cobra.Command, asJSON bool, thing any, facts ...Fact) error {
 	out := cmd.OutOrStdout()
 	if asJSON {

@@ -26,7 +26,9 @@ const patience = 2 * time.Second
 // NamesFunc asks for names, given the arguments of a command.
 type NamesFunc func(ctx context.Context, c *api.Client, args []string) ([]string, error)
 
-// Remote is the running postlink that a command asks, and how the command answers.
+// Remote is the running postlink that a command asks, and how the command answers. Commands of one noun share a Remote: only one of
+// them runs in a process, and cobra fills Server and JSON before it does. The token comes from the environment alone, since other
+// users of the machine see command lines.
 type Remote struct {
 	Default string               // URL of the server where neither flag nor environment name one
 	Names   map[string]NamesFunc // names that a refusal of a kind can be about, for suggestions
@@ -58,7 +60,8 @@ func (r *Remote) URL() string {
 	return r.Default
 }
 
-// Connect makes the client. Nothing is sent yet.
+// Connect makes the client. Nothing is sent yet. A URL that is wrong is blamed on where it stands: a usage error for the flag, one of
+// the configuration for the environment.
 func (r *Remote) Connect() (*api.Client, error) {
 	c, err := api.New(r.URL(), os.Getenv(TokenVariable))
 	switch {
@@ -73,7 +76,8 @@ func (r *Remote) Connect() (*api.Client, error) {
 // Ask is what a command does with the server.
 type Ask func(cmd *cobra.Command, c *api.Client, args []string) error
 
-// Run makes a command's RunE of what it asks.
+// Run makes a command's RunE of what it asks. An empty argument is refused first, as a script passes for a variable that is not set:
+// in a path it would ask for another address.
 func (r *Remote) Run(do Ask) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		if slices.Contains(args, "") {
@@ -97,7 +101,9 @@ type suggestion struct {
 func (s *suggestion) Error() string { return fmt.Sprintf("%v; did you mean %s?", s.error, s.near) }
 func (s *suggestion) Unwrap() error { return s.error }
 
-// suggest adds the name that was probably meant to a refusal because of a name that does not exist.
+// suggest adds the name that was probably meant to a refusal because of a name that does not exist. The server does not say which of
+// the names given it was; it is one that is not among those there are. Without a near name, or when the names cannot be read within
+// patience, the refusal stays as it is: help for one must never hide it. Each and Run may both call it for the same error.
 func (r *Remote) suggest(cmd *cobra.Command, c *api.Client, args []string, err error) error {
 	var (
 		refusal *api.Problem
@@ -131,7 +137,8 @@ func (r *Remote) suggest(cmd *cobra.Command, c *api.Client, args []string, err e
 }
 
 // Each does the same for every argument, and goes on after one that is refused. The arguments before them are the same for all,
-// such as an instance.
+// such as an instance. The error joins the refusals, each with its argument when there are several; nil when all succeeded. What was
+// done before a refusal stays done.
 func (r *Remote) Each(cmd *cobra.Command, c *api.Client, before, args []string, do func(arg string) error) error {
 	var refused []error
 	for _, arg := range args {
@@ -182,7 +189,9 @@ func (p *Paging) Register(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// ListPages prints a paged list; query are its filters, empty ones left out. It returns how many items were printed.
+// ListPages prints a paged list; query are its filters, empty ones left out, and gets the cursor. It returns how many items were
+// printed, also after an error. Pages are printed as they come. Where a list was cut at its limit, a line on standard
+// error says how to go on, and programs find next_cursor.
 func ListPages[T any](cmd *cobra.Command, c *api.Client, asJSON bool, p Paging, path string, query url.Values, t Table[T]) (int, error) {
 	limit := p.limit
 	switch {

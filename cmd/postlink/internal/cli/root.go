@@ -32,7 +32,8 @@ func OfCommands(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("%s has no command %q%s", cmd.CommandPath(), args[0], DidYouMean(args[0], names))
 }
 
-// Prepare makes every mistake on the command line of root, or of a command below it, a usage error that says what was meant.
+// Prepare makes every mistake on the command line of root, or of a command below it, a usage error that says what was meant. It is
+// called once, when all commands are there: those added later keep the plain errors of cobra.
 func Prepare(root *cobra.Command) {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		hint := ""

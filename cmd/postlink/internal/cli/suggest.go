@@ -13,7 +13,8 @@ import (
 // listed is how many names a message lists.
 const listed = 12
 
-// Nearest is the name that was most likely meant, empty when none is near.
+// Nearest is the name that was most likely meant, empty when none is near. Letters count without their case. Of names that are
+// equally near the first one is taken. A beginning counts only when no name is near as a whole.
 func Nearest(wrong string, names []string) string {
 	best, least := "", len([]rune(wrong))/3+2 // a name may differ in a third of its letters, and one more
 	for _, name := range names {

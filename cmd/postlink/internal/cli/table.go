@@ -48,7 +48,8 @@ func newLayout(columns []Column, rows [][]string, terminal int) layout {
 }
 
 // fit leaves columns out, the least important first, until the rest can be shortened to the room there is, and then shortens the
-// widest.
+// widest, one column of the terminal at a time, so that wide cells lose more than narrow ones. A table whose names need more than
+// the room is wider than the terminal: a name that is cut cannot be copied into the next command.
 func (l *layout) fit(room int) {
 	for l.least() > room && l.dropNext() {
 	}

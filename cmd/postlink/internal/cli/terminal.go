@@ -32,7 +32,8 @@ func Columns(w io.Writer) int {
 	return usualColumns
 }
 
-// Meter shows the progress of long work on a terminal, and nothing elsewhere. It is used by one goroutine.
+// Meter shows the progress of long work on a terminal, and nothing elsewhere. It overwrites one line, so nothing else may be printed
+// there until Done. It has no lock: whoever shows it from several goroutines holds one.
 type Meter struct {
 	w     io.Writer // nil where nothing is shown
 	what  string

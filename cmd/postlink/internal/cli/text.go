@@ -14,7 +14,8 @@ const (
 	ellipsis     = "…"
 )
 
-// Harmless removes from a text what would control a terminal. Posts are written by strangers.
+// Harmless removes from a text what would control a terminal. Posts are written by strangers: escape sequences could rewrite what
+// was printed before, and marks of the writing direction make a name look like another. Line ends stay; Line removes them too.
 func Harmless(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

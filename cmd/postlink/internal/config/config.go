@@ -1,5 +1,9 @@
 // Package config reads the configuration file of postlink serve: strictly, with the position of everything that is wrong, and
-// all mistakes at once. It says which NATS, console and tokens the file means, and starts nothing.
+// all mistakes at once. It says which NATS, console and tokens the file means, and starts nothing: whether an address is free or a
+// file of credentials is there is found out by whoever uses it.
+//
+// An empty file, or one with comments only, is all defaults. A key is known or refused; there is no second way to set one, except
+// that flags of a command override a few. Relative paths are relative to the working directory of the process.
 package config
 
 import (
@@ -15,7 +19,8 @@ import (
 	"postlink/worker/posts"
 )
 
-// Reference is a file with every key and its default, for help texts. Keys without a default stand in comments.
+// Reference is a file with every key and its default, for help texts. Keys without a default stand in comments. A test
+// holds it to every key, and to the defaults of this package. The limits repeat, for readers, the defaults of other packages.
 const Reference = `listen: 127.0.0.1:8080         # console: /healthz, /readyz, /metrics, /api/v1; other addresses need tokens
 console:
   # url: https://postlink.example  # under which people reach the console, for the links in records
@@ -30,7 +35,7 @@ data:                          # of the NATS server that postlink runs
   listen: 127.0.0.1:4222       # where other commands reach it
   sync: 1s                     # how long acknowledged writes may stay unsynced; 0s syncs each
 posts:
-  stream: POSTS                # one that exists keeps its own settings
+  stream: POSTS                # one of another application keeps its own settings
   subjects: [posts.>]
   max_age: 7d
   max_bytes: 0                 # 0 is unlimited
@@ -45,7 +50,10 @@ log: {level: info}             # debug, info, warn or error
 #   - {name: ann@example.com, role: responder, sha256: ...}
 `
 
-// Config is a configuration. Zero values of limits stand for the defaults of the packages that keep them.
+// Config is a configuration. Zero values of limits stand for the defaults of the packages that keep them, so that each default is
+// written in one place. Data.Sync is not one of them: there 0 means that each write is synced before it is acknowledged.
+//
+// It is a plain value. Flags are written into its fields after it was read, and it is not changed once a worker is made of it.
 type Config struct {
 	Listen string // address of the console
 	NATS   NATS
@@ -58,12 +66,13 @@ type Config struct {
 	DeliverySlots int
 	DeliveryAge   time.Duration
 
-	ConsoleURL string // under which people reach the console
-	Tokens     []console.Token
-	LogLevel   string
+	ConsoleURL string          // under which people reach the console; empty: the address it listens on
+	Tokens     []console.Token // no two of one name or one hash; none leaves the console open, to this machine only
+	LogLevel   string          // debug, info, warn or error
 }
 
-// NATS is the server to connect to.
+// NATS is the server to connect to, and how our things are kept there. Namespace counts for a server of our own too; Replicas is
+// not more than 1 then.
 type NATS struct {
 	URL         string // empty runs a server of our own
 	Credentials string
@@ -72,14 +81,15 @@ type NATS struct {
 	Namespace   string
 }
 
-// Data is the server of our own.
+// Data is the server of our own. It means nothing while NATS.URL names another, except that commands look for NATS at Listen when
+// nothing else says where it is.
 type Data struct {
 	Dir    string
 	Listen string
 	Sync   time.Duration
 }
 
-// Posts is the stream that posts arrive in.
+// Posts is the stream that posts arrive in. MaxAge and MaxBytes are those of a stream that postlink made; another keeps its own.
 type Posts struct {
 	Stream   string
 	Subjects []string
@@ -87,7 +97,8 @@ type Posts struct {
 	MaxBytes int64
 }
 
-// Default is what an empty file means.
+// Default is what an empty file means. It names only what has no default elsewhere: addresses and folder, and Data.Sync, whose
+// zero value is a setting of its own.
 func Default() Config {
 	return Config{
 		Listen:   "127.0.0.1:8080",
@@ -107,7 +118,8 @@ func (c *Config) Bus() bus.Options {
 	}
 }
 
-// Stream says which stream of posts the configuration means.
+// Stream says which stream of posts the configuration means. It brings along how long the ledger remembers links, since posts must
+// not be kept longer than that.
 func (c *Config) Stream() posts.Options {
 	return posts.Options{
 		Stream: c.Posts.Stream, Subjects: c.Posts.Subjects, Age: c.Posts.MaxAge, Bytes: c.Posts.MaxBytes,
@@ -115,7 +127,8 @@ func (c *Config) Stream() posts.Options {
 	}
 }
 
-// Worker says what the worker is made of, but for the server and the log.
+// Worker says what the worker is made of. Left to the caller are an embedded server, the log, the metrics, and a catalog to start
+// with.
 func (c *Config) Worker() worker.Options {
 	return worker.Options{
 		NATS: c.Bus(), Posts: c.Stream(), LedgerAge: c.LedgerAge, DeadAge: c.DeadAge, OutboxLimit: c.OutboxEntries,

@@ -19,7 +19,7 @@ import (
 	"postlink/worker/console"
 )
 
-// Load reads a configuration file. What is wrong with it comes as source.Problems.
+// Load reads a configuration file. What is wrong with it comes as source.Problems; any other error is of the file itself.
 func Load(path string) (Config, error) {
 	data, err := os.ReadFile(path)
 	switch {
@@ -31,7 +31,7 @@ func Load(path string) (Config, error) {
 	return Read(path, data)
 }
 
-// Read reads the text of a configuration file.
+// Read reads the text of a configuration file; name is what problems call it. The Config is to be used only when there is no error.
 func Read(name string, data []byte) (Config, error) {
 	c := Default()
 	if onlyComments(string(data)) {
@@ -45,6 +45,7 @@ func Read(name string, data []byte) (Config, error) {
 	return c, problems.Err()
 }
 
+// onlyComments reports whether a file says nothing. For YAML that is no document at all, which source.Parse reports.
 func onlyComments(text string) bool {
 	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		if line = strings.TrimSpace(line); line != "" && line != "---" && !strings.HasPrefix(line, "#") {
@@ -97,7 +98,7 @@ func (c *Config) read(root source.Node) {
 	c.readTokens(top["tokens"])
 }
 
-// readReplicas refuses more than one copy in the embedded server, which is no cluster.
+// readReplicas refuses more than one copy in the embedded server, which is no cluster. It is read after the url, which decides that.
 func (c *Config) readReplicas(f map[string]source.Node) {
 	count(f, "replicas", &c.NATS.Replicas, 5)
 	if n, given := f["replicas"]; given && c.NATS.Replicas > 1 && c.NATS.URL == "" {
@@ -105,7 +106,8 @@ func (c *Config) readReplicas(f map[string]source.Node) {
 	}
 }
 
-// readTokens reads the tokens. Messages about a token never show its line: people write the token itself there by mistake.
+// readTokens reads the tokens. Messages about a token never show its line: people write the token itself there by mistake. An entry
+// with a mistake is left out, and the others are read, so that all mistakes are named.
 func (c *Config) readTokens(list source.Node) {
 	if empty(list) {
 		return
@@ -155,7 +157,8 @@ func fields(of map[string]source.Node, key string, known ...string) map[string]s
 	return n.Fields(known...)
 }
 
-// empty reports whether a key has no value, as where all lines below it are comments.
+// empty reports whether a key has no value, as where all lines below it are comments. It asks without reporting anything, since a
+// section may be empty; what is wrong with one that is not is reported when it is read.
 func empty(n source.Node) bool {
 	return !n.IsMapping() && n.Scalar() == "" && len(n.ReportTo(nil).Items()) == 0
 }
@@ -167,7 +170,7 @@ func text(of map[string]source.Node, key string, to *string) {
 	}
 }
 
-// word reads one of a few words.
+// word reads one of a few words; case counts. An empty one was reported by Text already, as in the functions below.
 func word(of map[string]source.Node, key string, to *string, words ...string) {
 	n, given := of[key]
 	if !given {
@@ -178,7 +181,8 @@ func word(of map[string]source.Node, key string, to *string, words ...string) {
 	}
 }
 
-// address reads a host and port to listen on.
+// address reads a host and port to listen on; an empty host is every address of the machine, port 0 any free port. It does not
+// look the host up. Text has reported a value that is empty or no text, so it is not reported a second time here.
 func address(of map[string]source.Node, key string, to *string) {
 	n, given := of[key]
 	if !given {
@@ -191,7 +195,7 @@ func address(of map[string]source.Node, key string, to *string) {
 	}
 }
 
-// webAddress reads an http or https URL.
+// webAddress reads an http or https URL. A path is allowed, for a console behind a proxy.
 func webAddress(of map[string]source.Node, key string, to *string) {
 	n, given := of[key]
 	if !given {
@@ -204,7 +208,7 @@ func webAddress(of map[string]source.Node, key string, to *string) {
 	}
 }
 
-// count reads a whole number from 0 to most.
+// count reads a whole number from 0 to most. It reads the text, since a YAML integer such as 1_000 or 0x10 is more often a mistake.
 func count[T int | int64](of map[string]source.Node, key string, to *T, most T) {
 	n, given := of[key]
 	if !given {
@@ -244,9 +248,11 @@ func shown(n source.Node) string {
 	return strconv.Quote(n.Scalar())
 }
 
+// days are whole days. Five digits are more than any age needs, and cannot overflow a time.Duration.
 var days = regexp.MustCompile(`^\d{1,5}d$`)
 
-// parseDuration reads what time.ParseDuration takes, and whole days as in 7d. Negative spans are refused.
+// parseDuration reads what time.ParseDuration takes, and whole days as in 7d. Negative spans are refused. Days stand alone: 7d12h
+// is refused, and 180h says it. A day is 24 hours, whatever the clocks of a place do.
 func parseDuration(s string) (time.Duration, bool) {
 	if days.MatchString(s) {
 		n, _ := strconv.Atoi(strings.TrimSuffix(s, "d"))

@@ -1,5 +1,8 @@
 // Package demo plays the whole path of a post in one process: an embedded NATS in a temporary folder, a simulated Dynamics 365
 // instance for every instance of a catalog, and the worker with its console between them.
+//
+// The worker is the one that postlink serve runs (package app); only its surroundings are played. Nothing outlives a demo but the
+// file of its records, and no real instance is ever asked: every client is led to the sandbox, whatever the catalog says.
 package demo
 
 import (
@@ -54,7 +57,13 @@ type Made struct {
 	Label string // what people call the record's type, as in Case
 }
 
-// Summary says what became of the posts of a demo. Records and Duplicates are counted by the sandbox, the rest by the worker.
+// Summary says what became of the posts of a demo. Records and Duplicates are counted by the sandbox, the rest by the worker: two
+// counts of the same thing by different means, so a program can compare them. With Exit, Linked equals Records and Duplicates
+// is 0, unless somebody removes links by hand meanwhile.
+//
+// Posts are those that the demo itself published. Those that others published meanwhile are in all other numbers. Dead are links,
+// Undecodable are posts with a dead letter of their own. Queued are links that a stop left in their outbox. Seconds is the time
+// from the start of Run to the end of the worker.
 type Summary struct {
 	Posts       int     `json:"posts"`
 	Matched     int     `json:"matched"`
@@ -70,6 +79,10 @@ type Summary struct {
 
 // Run plays until ctx ends, or with Exit until all posts are through, and counts what became of them. It is one straight line:
 // start the parts in their order, feed the posts, wait, count.
+//
+// An interruption is no error: the summary is then of what was done so far. Three contexts end one after the other: ctx, by the
+// caller; work, with ctx or when all posts are through; around, which outlives work so that the sandbox answers the last
+// deliveries. NATS is synced to disk rarely, since its folder is deleted at the end anyway.
 func Run(ctx context.Context, opts Options) (summary Summary, err error) {
 	began := time.Now()
 	sample := opts.Posts == nil
@@ -156,6 +169,7 @@ type lines struct {
 	shown atomic.Int64
 }
 
+// run shows links until ctx ends. It reads the events from the first one on: links may be made before it begins.
 func (l *lines) run(ctx context.Context) error {
 	if l.show == nil {
 		return nil
@@ -169,7 +183,8 @@ func (l *lines) run(ctx context.Context) error {
 	})
 }
 
-// catchUp waits a moment until as many links are shown.
+// catchUp waits until as many links are shown, for lastLines at most. An event is published after the ledger has the link, and is
+// only for people, so a demo neither waits for it longer nor fails without it.
 func (l *lines) catchUp(ctx context.Context, links int) {
 	for end := time.Now().Add(lastLines); l.show != nil && l.shown.Load() < int64(links) && time.Now().Before(end); {
 		bus.Sleep(ctx, 10*time.Millisecond)
@@ -192,7 +207,8 @@ func (o *Options) fill() (err error) {
 	return err
 }
 
-// textOf is the title and text of a post of the stream; empty when it cannot be read.
+// textOf is the title and text of a post of the stream; empty when it cannot be read. An event does not carry the text of its
+// post, so the stream is asked for it.
 func textOf(ctx context.Context, p *posts.Posts, sequence uint64) string {
 	m, err := p.Read(ctx, sequence)
 	if err != nil {
@@ -208,7 +224,9 @@ func textOf(ctx context.Context, p *posts.Posts, sequence uint64) string {
 	return post.Title + " " + post.Text
 }
 
-// waitForAll returns when every post and every link has reached its last place.
+// waitForAll returns when every post and every link has reached its last place, or ctx ends. The posts are looked at before the
+// outboxes: a link is put into its outbox before its post is acked, so what has left the first is in the second already. In the
+// other order a link could move between the two looks and be in neither.
 func waitForAll(ctx context.Context, w *worker.Worker, c *catalog.Catalog) error {
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
@@ -235,7 +253,8 @@ func waitForAll(ctx context.Context, w *worker.Worker, c *catalog.Catalog) error
 	}
 }
 
-// count counts what became of the posts.
+// count counts what became of the posts, after the worker stopped and NATS is still there. Posts that no rule took leave no trace in
+// NATS; only the worker's own counter knows them.
 func count(ctx context.Context, a *app.App, stage *stage, s *Summary) error {
 	err := a.Ledger.Scan(ctx, func(e ledger.Entry) error {
 		s.Matched++

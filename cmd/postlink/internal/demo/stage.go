@@ -22,7 +22,8 @@ import (
 // sandboxToken is what the demo's instances accept; they listen on loopback only.
 const sandboxToken = "demo"
 
-// stage is where the instances of a catalog are played: a sandbox for each, behind one address. It is safe for concurrent use.
+// stage is where the instances of a catalog are played: a sandbox for each, behind one address. It is safe for concurrent use. An
+// instance that is added to the catalog while the demo runs has no sandbox, and is answered 404.
 type stage struct {
 	base      string
 	listener  net.Listener
@@ -55,13 +56,15 @@ func newStage(ctx context.Context, c *catalog.Catalog) (*stage, error) {
 	return s, nil
 }
 
-// dial connects an instance to its sandbox, whatever its url.
+// dial connects an instance to its sandbox, whatever its url. Its login is not used either, so that a catalog with secrets of real
+// organizations can be played where these secrets are not.
 func (s *stage) dial(i dynamics.Instance) (*dynamics.Client, error) {
 	i.URL = s.base + "/" + i.Name
 	return dynamics.New(dynamics.Options{Instance: i, Tokens: dynamics.StaticToken(sandboxToken)})
 }
 
-// label is what people call the records of an entity. It is the logical name where the instance does not say.
+// label is what people call the records of an entity. It is the logical name where the instance does not say. The sandbox is asked
+// once for each instance, under the lock: it answers at once, and the others wait for the same answer.
 func (s *stage) label(ctx context.Context, instance, entity string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,7 +110,7 @@ func (s *stage) run(ctx context.Context) error {
 // close ends listening, for a stage that is not run.
 func (s *stage) close() { _ = s.listener.Close() }
 
-// writeRecords writes every record of every sandbox, one JSON object a line.
+// writeRecords writes every record of every sandbox, one JSON object a line. A file of that name is replaced.
 func (s *stage) writeRecords(path string) (err error) {
 	f, err := os.Create(filepath.Clean(path))
 	if err != nil {

@@ -1,5 +1,9 @@
 // Package feed reads files of posts, one JSON document a line, and publishes them to the posts stream: at a given rate, and in
 // such a way that whoever is interrupted knows the line to go on from.
+//
+// A file is first recognised as a whole (Open), then its lines can be checked (Check), then they are sent (Publish). Each reads it
+// from the beginning; a file that others change meanwhile is sent as it is then. Lines are counted from 1, blank ones included, and
+// blank lines are no posts. A post is sent as the bytes of its line, without the line's end.
 package feed
 
 import (
@@ -26,7 +30,8 @@ const (
 // Stdin is the path that stands for standard input.
 const Stdin = "-"
 
-// File is a file of posts. It can be read several times. Close it at the end.
+// File is a file of posts. It can be read several times, by one goroutine at a time. Close it at the end. Only Close removes a copy
+// of standard input: a process that is killed leaves it in the folder for temporary files.
 type File struct {
 	name   string
 	packed bool
@@ -35,7 +40,8 @@ type File struct {
 }
 
 // Open opens a file of posts; one whose name ends in .gz is unpacked. Stdin reads in to its end first, so that all of it can be
-// checked before any of it is sent. A file that holds something else, such as an array, is refused.
+// checked before any of it is sent. A file that holds something else, such as an array, is refused with a *FormatError; a file that
+// is not there, or is a folder, with the error of the system.
 func Open(path string, in io.Reader) (*File, error) {
 	f := &File{name: path, packed: strings.HasSuffix(path, ".gz")}
 	var err error
@@ -54,7 +60,8 @@ func Open(path string, in io.Reader) (*File, error) {
 	return f, nil
 }
 
-// Text makes a file of posts out of a text.
+// Text makes a file of posts out of a text. It is trusted: nothing is recognised. It is kept in a temporary file like standard
+// input, so that there is one way to read a file.
 func Text(name string, posts []byte) (*File, error) {
 	f := &File{name: name}
 	if err := f.spoolFrom(bytes.NewReader(posts)); err != nil {
@@ -130,7 +137,9 @@ func (f *File) recognise() error {
 	return f.recogniseText(bytes.TrimSpace(start))
 }
 
-// recogniseText refuses JSON that is not one document a line; start is how the unpacked file begins.
+// recogniseText refuses JSON that is not one document a line; start is how the unpacked file begins. It recognises the two usual
+// mistakes, an array and posts that are printed over several lines, because a list of wrong lines would not say what to do.
+// Anything else is left to Check.
 func (f *File) recogniseText(start []byte) error {
 	line, _, several := bytes.Cut(start, []byte("\n"))
 	line = bytes.TrimSpace(line)
@@ -163,7 +172,8 @@ func (f *File) open() (io.Reader, error) {
 	return z, nil
 }
 
-// unreadable wraps an error of reading.
+// unreadable wraps an error of reading. Gzip that is damaged is a mistake in the file, found only where the damage is; a disk that
+// fails is not.
 func (f *File) unreadable(err error) error {
 	if errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return &FormatError{f.name, "it is packed with gzip, but damaged or cut off; copy it again"}
@@ -171,7 +181,8 @@ func (f *File) unreadable(err error) error {
 	return fmt.Errorf("read %s: %w", f.name, err)
 }
 
-// lines calls visit with every line that is not blank, and its number from 1, until visit returns an error.
+// lines calls visit with every line that is not blank, and its number from 1, until visit returns an error. The line is valid until
+// visit returns. A line that is too long is a *FormatError that names it.
 func (f *File) lines(visit func(number int, line []byte) error) error {
 	r, err := f.open()
 	if err != nil {
@@ -202,7 +213,8 @@ func (f *File) lines(visit func(number int, line []byte) error) error {
 	return nil
 }
 
-// LinesError says which lines of a file are no posts.
+// LinesError says which lines of a file are no posts. It counts all of them and keeps the first few, each with the name of the file,
+// the number of its line and what is wrong there. Only the lines that were to be sent are counted.
 type LinesError struct {
 	Bad   int // lines that are no posts
 	Posts int // lines that are

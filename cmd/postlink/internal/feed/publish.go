@@ -22,12 +22,13 @@ const (
 	lossNotice = time.Second           // how long after a failure the loss of NATS is awaited
 )
 
-// Stream is where posts are published; *posts.Posts is one.
+// Stream is where posts are published; *posts.Posts is one. PublishAsync may block while too many posts are under way.
 type Stream interface {
 	PublishAsync(network string, data []byte) (jetstream.PubAckFuture, error)
 }
 
-// Options say how a file is published.
+// Options say how a file is published. Its zero value sends all lines as fast as NATS keeps them. Progress is called by the
+// goroutine that publishes, which waits for it.
 type Options struct {
 	From     int       // the first line that is sent, from 1; 0 is the first
 	Rate     float64   // posts a second at most; 0 for as fast as it goes
@@ -46,7 +47,8 @@ type sent struct {
 	ack  jetstream.PubAckFuture
 }
 
-// publisher sends the posts of one file. The posts that are under way are kept in the order of their lines.
+// publisher sends the posts of one file. The posts that are under way are kept in the order of their lines, and are taken off in that
+// order only. A post that is kept while one before it is not stays in waiting: result.Next names the first line that may be missing.
 type publisher struct {
 	stream   Stream
 	limit    *rate.Limiter
@@ -101,7 +103,8 @@ func whyFailed(attached context.Context, err error) error {
 	}
 }
 
-// send sends one post when its time has come, and takes up what was kept meanwhile.
+// send sends one post when its time has come, and takes up what was kept meanwhile. It copies the line, whose buffer is used for the
+// next one while NATS still has to send this one.
 func (p *publisher) send(ctx context.Context, number int, line []byte) error {
 	if err := p.limit.Wait(ctx); err != nil {
 		return err
@@ -114,7 +117,9 @@ func (p *publisher) send(ctx context.Context, number int, line []byte) error {
 	return p.await(ctx, window)
 }
 
-// await waits until at most so many posts are under way, and takes up all that are kept already.
+// await waits until at most so many posts are under way, and takes up all that are kept already. It waits for the oldest one, for
+// ackWait in all. The error is that of the first post that NATS did not keep, bus.ErrUnreachable when no answer came in time, or
+// the cause of ctx. Progress is reported once for each call, so that a fast file does not spend its time on that.
 func (p *publisher) await(ctx context.Context, most int) error {
 	timeout := time.NewTimer(ackWait)
 	defer timeout.Stop()
@@ -152,7 +157,8 @@ func (p *publisher) await(ctx context.Context, most int) error {
 	return nil
 }
 
-// network is the network that a post names, for its subject; empty when it names none.
+// network is the network that a post names, for its subject; empty when it names none. A line that cannot be decoded as a post may
+// still name one.
 func network(line []byte) string {
 	if p, err := payload.DecodePost(line); err == nil {
 		return p.Network
