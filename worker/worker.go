@@ -107,7 +107,7 @@ func (w *Worker) assemble(ctx context.Context, opts Options) (err error) {
 		return err
 	}
 	w.Outboxes = outbox.New(w.Bus, opts.OutboxLimit)
-	if err = w.Outboxes.Claim(ctx); err != nil {
+	if err := w.Outboxes.Claim(ctx); err != nil {
 		return err
 	}
 	if w.Posts, err = posts.Open(ctx, w.Bus, opts.Posts); err != nil {

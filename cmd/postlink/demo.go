@@ -88,7 +88,13 @@ func newDemo() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return json.NewEncoder(out).Encode(summary)
+			if err := json.NewEncoder(out).Encode(summary); err != nil {
+				return err
+			}
+			if opts.Exit && cmd.Context().Err() != nil {
+				return errors.New("stopped before every post had reached its last place; the summary is of what was done so far")
+			}
+			return nil
 		},
 	}
 	cmd.Flags().StringVar(&posts, "posts", "", "`FILE` of posts, one JSON document a line, or .gz of it (default the sample posts)")

@@ -7,7 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go/jetstream"
+
 	"postlink/cmd/postlink/internal/cli"
+	"postlink/worker/bus"
 )
 
 // posts is a file of so many posts that no rule takes.
@@ -38,6 +42,25 @@ func TestAFileIsPublishedFromALineOn(t *testing.T) {
 	w.fails(cli.ExitUsage, "publish "+path+" --from 11"+at).warns("has no posts from line 11 on")
 	runAt(t, "", event(20, "from a pipe")+"\n", words("publish -"+at)...).exits(0).warns("^1 post published$")
 	w.run("posts show twitter/20").prints("^Text +from a pipe$")
+}
+
+// The workers were started with other settings than the command has.
+func TestPublishingLeavesTheSettingsOfTheStreamAsTheyAre(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	settings := func() jetstream.StreamConfig {
+		info, _, err := w.Bus.StreamInfo(t.Context(), "POSTS")
+		must(t, err)
+		return info.Config
+	}
+	before := settings()
+	before.MaxAge = 3 * bus.Day
+	must(t, w.Bus.DeclareStream(t.Context(), before))
+	before = settings()
+	w.run("publish " + w.posts(2) + " --nats " + w.server.URL())
+	if diff := cmp.Diff(before, settings()); diff != "" || before.MaxAge != 3*bus.Day {
+		t.Errorf("(-before +after):\n%s", diff)
+	}
 }
 
 func TestWhatIsNoPostIsSentOnlyWhenAskedTo(t *testing.T) {

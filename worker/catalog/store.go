@@ -208,7 +208,7 @@ func (s *Store) Change(ctx context.Context, by Commit, edit func(*Catalog) error
 			continue
 		}
 		if by.Base != 0 && by.Base != base.Number {
-			return nil, nil, fmt.Errorf("change revision %d of the catalog, which is at %d, by %s: %w", by.Base, base.Number, base.Author, ErrConflict)
+			return nil, nil, fmt.Errorf("change revision %d of the catalog, which is at %d, by %s: %w", by.Base, base.Number, cmp.Or(base.Author, "nobody yet"), ErrConflict)
 		}
 		at, err := s.now(ctx)
 		if err != nil {

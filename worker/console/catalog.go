@@ -60,7 +60,7 @@ func (h *handlers) planCatalog(ctx context.Context, by caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	commit, err := h.commit(ctx, by, in.Precondition, "")
+	commit, err := commitOf(by, in.Precondition, "")
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (h *handlers) applyCatalog(ctx context.Context, by caller, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	commit, err := h.commit(ctx, by, in.Precondition, cmp.Or(in.Message, "apply"))
+	commit, err := commitOf(by, in.Precondition, cmp.Or(in.Message, "apply"))
 	if err != nil {
 		return nil, err
 	}
@@ -149,12 +149,11 @@ func (h *handlers) current(ctx context.Context) (*catalog.Revision, error) {
 	return revision, err
 }
 
-// commit makes the author, the message and the expected revision of a change from its request. Without If-Match, and with *, the
+// commitOf makes the author, the message and the expected revision of a change from its request. Without If-Match, and with *, the
 // change is made to whichever revision is in force. A weak ETag counts as a strong one, since proxies that compress weaken them.
 //
-// What is no revision at all, or none yet, is ErrConflict like one that is too old: the client has to look again in each case.
-// Store.Change would take a number above the present one for a server that lags behind, and try several times.
-func (h *handlers) commit(ctx context.Context, by caller, on Precondition, message string) (catalog.Commit, error) {
+// What is no revision at all is ErrConflict like one that is too old: the client has to look again in both cases.
+func commitOf(by caller, on Precondition, message string) (catalog.Commit, error) {
 	commit := catalog.Commit{Author: by.name, Message: message}
 	tag := strings.TrimSpace(on.IfMatch)
 	if tag == "" || tag == "*" {
@@ -163,13 +162,6 @@ func (h *handlers) commit(ctx context.Context, by caller, on Precondition, messa
 	number, err := strconv.ParseUint(strings.Trim(strings.TrimPrefix(tag, "W/"), `"`), 10, 64)
 	if err != nil || number == 0 {
 		return commit, fmt.Errorf("If-Match %s is not the ETag of a revision: %w", tag, catalog.ErrConflict)
-	}
-	revision, err := h.current(ctx)
-	if err != nil {
-		return commit, err
-	}
-	if number > revision.Number { // a revision that does not exist yet
-		return commit, fmt.Errorf("the catalog is at %d, not at %d: %w", revision.Number, number, catalog.ErrConflict)
 	}
 	commit.Base = number
 	return commit, nil

@@ -55,7 +55,7 @@ func (h *handlers) addEntity(ctx context.Context, by caller, in *struct {
 	Body api.Entity
 },
 ) (*tagged[api.Entity], error) {
-	commit, err := h.commit(ctx, by, in.Precondition, "add entity "+in.Body.Name+" to instance "+in.Instance)
+	commit, err := commitOf(by, in.Precondition, "add entity "+in.Body.Name+" to instance "+in.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (h *handlers) removeEntity(ctx context.Context, by caller, in *struct {
 	Precondition
 },
 ) (*done, error) {
-	commit, err := h.commit(ctx, by, in.Precondition, "remove entity "+in.Entity+" from instance "+in.Instance)
+	commit, err := commitOf(by, in.Precondition, "remove entity "+in.Entity+" from instance "+in.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (h *handlers) setEntityFields(ctx context.Context, by caller, in *struct {
 	Body api.Fields
 },
 ) (*tagged[api.Entity], error) {
-	commit, err := h.commit(ctx, by, in.Precondition, "set the fields of entity "+in.Entity+" of instance "+in.Instance)
+	commit, err := commitOf(by, in.Precondition, "set the fields of entity "+in.Entity+" of instance "+in.Instance)
 	if err != nil {
 		return nil, err
 	}

@@ -79,12 +79,16 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.op = op
 	}
 	defer func() {
+		begun := false
 		if crash := recover(); crash != nil {
-			g.crashed(answer, x, route, crash)
+			begun = g.crashed(answer, x, route, crash)
 		}
 		g.metrics.count(route, answer.code(), time.Since(began), op.stream)
 		if op.change {
 			g.note(x, op, r, answer.code())
+		}
+		if begun {
+			panic(http.ErrAbortHandler) // breaks the connection off, so that half an answer does not look whole
 		}
 	}()
 	if problem := g.serve(answer, r, x, op, found); problem != nil {
@@ -163,19 +167,20 @@ func (x *exchange) refuse(p *api.Problem) {
 	x.problem = p
 }
 
-// crashed answers a request whose handling panicked, unless an answer has begun. The stack is only logged, and the
-// process goes on. http.ErrAbortHandler is no crash: the server handles it.
-func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) {
-	if crash == http.ErrAbortHandler { //nolint:errorlint,err113 // a sentinel that is panicked with as it is
-		panic(crash)
-	}
-	g.log.Error("a request crashed", zap.String("request_id", x.id), zap.String("route", route), zap.Any("panic", crash), zap.Stack("stack"))
-	if w.status != 0 {
-		return
+// crashed answers a request whose handling panicked, and reports whether an answer had begun, which cannot be taken back then. The
+// stack is only logged, and the process goes on. http.ErrAbortHandler is no crash, and not logged.
+func (g *gateway) crashed(w *answer, x *exchange, route string, crash any) (begun bool) {
+	aborted := crash == http.ErrAbortHandler //nolint:errorlint,err113 // a sentinel that is panicked with as it is
+	if !aborted {
+		g.log.Error("a request crashed", zap.String("request_id", x.id), zap.String("route", route), zap.Any("panic", crash), zap.Stack("stack"))
 	}
 	problem := newProblem(api.KindInternal, "the request could not be carried out; look for the request id in the log of the server")
 	x.refuse(problem)
+	if aborted || w.status != 0 {
+		return true
+	}
 	writeProblem(w, problem)
+	return false
 }
 
 // note writes the audit line of a change, made or refused. The outcome is done, or the kind of the problem; after a 503 or 504 a

@@ -98,7 +98,7 @@ func editing(what string, edit func(c *catalog.Catalog, instance string) error,
 // refreshInstance answers without an ETag: what it found is about Dynamics, and often no revision is made. That the organization
 // refuses social data is part of a successful answer: the metadata was read all the same.
 func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceRequest) (*body[api.Refresh], error) {
-	commit, err := h.commit(ctx, by, in.Precondition, "refresh instance "+in.Instance)
+	commit, err := commitOf(by, in.Precondition, "refresh instance "+in.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ func (h *handlers) refreshInstance(ctx context.Context, by caller, in *instanceR
 // deleteInstance goes through the desk, which also forgets the observed status, so that an instance added under this name later does
 // not begin with it. When only that fails, the answer is a problem although the instance is deleted.
 func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRequest) (*done, error) {
-	commit, err := h.commit(ctx, by, in.Precondition, "delete instance "+in.Instance)
+	commit, err := commitOf(by, in.Precondition, "delete instance "+in.Instance)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (h *handlers) deleteInstance(ctx context.Context, by caller, in *instanceRe
 func (h *handlers) changeInstance(
 	ctx context.Context, by caller, on Precondition, message, name string, edit func(*catalog.Catalog) error,
 ) (*tagged[api.Instance], error) {
-	commit, err := h.commit(ctx, by, on, message)
+	commit, err := commitOf(by, on, message)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -334,4 +335,36 @@ func TestABodyThatBreaksOffIsMalformed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.stream(http.MethodPost, api.PathLinks, broken{errors.New("reset by peer")}).problem(http.StatusBadRequest, "malformed-request")
+}
+
+// fragile writes a part of each answer, and panics then.
+type fragile struct{ http.ResponseWriter }
+
+func (f fragile) Write(b []byte) (int, error) {
+	_, _ = f.ResponseWriter.Write(b[:len(b)/2])
+	panic("broken")
+}
+
+func TestAnAnswerThatCrashedHalfWayDoesNotLookWhole(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) { w.handler.ServeHTTP(fragile{out}, r) }))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Start()
+	defer server.Close()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+to(api.PathDisableInstance, "fabrikam"), nil)
+	must(t, err)
+	r.Header.Set("Authorization", "Bearer "+token(console.Administrator))
+	response, err := server.Client().Do(r)
+	if err == nil {
+		_, err = io.ReadAll(response.Body)
+		must(t, response.Body.Close())
+	}
+	if err == nil {
+		t.Error("half an answer was read to its end")
+	}
+	change := w.logs.FilterMessage("change").All()
+	if len(change) != 1 || change[0].ContextMap()["outcome"] != "internal" || w.logs.FilterMessage("a request crashed").Len() != 1 {
+		t.Errorf("the audit log has %v", change)
+	}
 }

@@ -56,7 +56,7 @@ type ruleRequest struct {
 func switching(what string, edit func(c *catalog.Catalog, rule string) error,
 ) func(*handlers, context.Context, caller, *ruleRequest) (*tagged[api.Rule], error) {
 	return func(h *handlers, ctx context.Context, by caller, in *ruleRequest) (*tagged[api.Rule], error) {
-		commit, err := h.commit(ctx, by, in.Precondition, what+" "+in.Rule)
+		commit, err := commitOf(by, in.Precondition, what+" "+in.Rule)
 		if err != nil {
 			return nil, err
 		}
