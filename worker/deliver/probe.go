@@ -28,8 +28,8 @@ func (h *health) run(ctx context.Context, ask func(context.Context) (dynamics.Or
 }
 
 // probe asks the instance, whenever it is parked, again and again whether it answers. A probe that cannot tell, as after a timeout,
-// counts as refused: the instance stays parked, and the next probe follows after the pause. After a 429 the pause is about
-// as long as it asks for, if that is longer.
+// counts as refused: the instance stays parked, and the next probe follows after the pause, but not before
+// the time that a 429 asked for.
 func (h *health) probe(ctx context.Context, ask func(context.Context) (dynamics.Organization, error)) {
 	for h.waitForProbe(ctx) == nil {
 		org, err := ask(ctx)

@@ -110,18 +110,25 @@ type Page[T any] struct {
 // by its name, so that links survive a rename, and a new organization under an old name does not inherit them. It costs a read of
 // NATS for each instance, so lists ask once for a page.
 func (o *Options) homes(ctx context.Context) (instance.Homes, error) {
+	_, homes, err := o.inForce(ctx)
+	return homes, err
+}
+
+// inForce is the catalog in force, empty before the first, with the homes of links in it.
+func (o *Options) inForce(ctx context.Context) (*catalog.Catalog, instance.Homes, error) {
 	revision, err := o.Catalog.Current(ctx)
 	if errors.Is(err, catalog.ErrEmpty) {
-		return instance.Homes{}, nil
+		return &catalog.Catalog{}, instance.Homes{}, nil
 	}
 	if err != nil {
-		return instance.Homes{}, err
+		return nil, instance.Homes{}, err
 	}
 	names := make([]string, len(revision.Catalog.Instances))
 	for i, in := range revision.Catalog.Instances {
 		names[i] = in.Name
 	}
-	return o.Statuses.Homes(ctx, names)
+	homes, err := o.Statuses.Homes(ctx, names)
+	return revision.Catalog, homes, err
 }
 
 // entry is the ledger's entry of a post; nil when it was never linked.

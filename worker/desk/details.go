@@ -119,16 +119,12 @@ func (l *Links) noteTarget(ctx context.Context, entry ledger.Entry, found findin
 // instanceOf is the instance in which a link lives: the one of the same organization, whatever its name is now. A link of an
 // organization that was deleted from the catalog is forgotten until it is added again.
 func (l *Links) instanceOf(ctx context.Context, link *ledger.Link) (dynamics.Instance, error) {
-	homes, err := l.opts.homes(ctx)
+	configured, homes, err := l.opts.inForce(ctx)
 	if err != nil {
 		return dynamics.Instance{}, err
 	}
 	if name, ok := homes.Of(link); ok {
-		revision, err := l.opts.Catalog.Current(ctx)
-		if err != nil {
-			return dynamics.Instance{}, err
-		}
-		if in, err := revision.Catalog.Instance(name); err == nil {
+		if in, err := configured.Instance(name); err == nil {
 			return in, nil
 		}
 	}
